@@ -1,0 +1,11 @@
+#include <cairn/identity.hpp>
+
+namespace cairn {
+
+std::string to_string(stream_view stream) {
+  std::string name;
+  name.reserve(stream.category.size() + 1 + stream.id.size());
+  return name.append(stream.category).append("/").append(stream.id);
+}
+
+}  // namespace cairn

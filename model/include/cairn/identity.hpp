@@ -1,0 +1,76 @@
+// Which aggregate, which of its events, and where in the whole history: the three coordinates of everything recorded.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+#include <string_view>
+
+namespace cairn {
+
+/// The number of an event within its aggregate: from 1, without gaps. 0 is the aggregate before its first event.
+struct version {
+  std::uint64_t value = 0;
+
+  constexpr version() = default;
+  constexpr explicit version(std::uint64_t number) : value(number) {}
+  static constexpr version max() { return version{std::numeric_limits<std::uint64_t>::max()}; }
+
+  constexpr auto operator<=>(const version&) const = default;
+  constexpr version operator+(std::uint64_t more) const { return version{value + more}; }
+};
+
+/// The number of a record in the journal's global order: from 1, without gaps, in the order in which records became durable.
+struct position {
+  std::uint64_t value = 0;
+
+  constexpr position() = default;
+  constexpr explicit position(std::uint64_t number) : value(number) {}
+
+  constexpr auto operator<=>(const position&) const = default;
+  constexpr position operator+(std::uint64_t more) const { return position{value + more}; }
+};
+
+/// Names one aggregate without owning the name.
+struct stream_view {
+  std::string_view category;
+  std::string_view id;
+
+  constexpr auto operator<=>(const stream_view&) const = default;
+};
+
+/// Names one aggregate: a category (the aggregate type's name on disk, 1 to 255 bytes) and an id within it (0 to 2^20 bytes,
+/// any bytes at all).
+struct stream_id {
+  std::string category;
+  std::string id;
+
+  stream_id() = default;
+  stream_id(std::string_view the_category, std::string_view the_id) : category(the_category), id(the_id) {}
+  explicit stream_id(stream_view view) : category(view.category), id(view.id) {}
+
+  operator stream_view() const noexcept { return {category, id}; }
+  auto operator<=>(const stream_id&) const = default;
+};
+
+/// A hash of the name, the same for stream_id and stream_view. Not stable between programs: never store it.
+struct stream_hash {
+  using is_transparent = void;
+  std::size_t operator()(stream_view stream) const noexcept {
+    const std::hash<std::string_view> hash;
+    return hash(stream.id) ^ (hash(stream.category) * 0x9e3779b97f4a7c15ULL);
+  }
+};
+
+/// Equality for containers keyed by stream_id and asked with a stream_view.
+struct stream_equal {
+  using is_transparent = void;
+  bool operator()(stream_view left, stream_view right) const noexcept { return left == right; }
+};
+
+/// "category/id", for messages to people.
+std::string to_string(stream_view stream);
+
+}  // namespace cairn

@@ -1,0 +1,21 @@
+// The hard limits of a record. Checked when a command is taken in, and again when bytes are read.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace cairn::limits {
+
+inline constexpr std::size_t category_bytes_max = 255;
+inline constexpr std::size_t id_bytes_max = std::size_t{1} << 20;
+inline constexpr std::size_t event_type_bytes_max = 255;
+/// Each of command id, correlation id, causation id, who, and each key and value of the user's own.
+inline constexpr std::size_t metadata_field_bytes_max = std::size_t{1} << 16;
+inline constexpr std::size_t metadata_keys_max = 64;
+inline constexpr std::size_t payload_bytes_max = std::size_t{16} << 20;
+/// One record: all of the above with room to spare.
+inline constexpr std::size_t record_bytes_max = std::size_t{32} << 20;
+/// Events of one decision.
+inline constexpr std::size_t events_per_decision_max = 10'000;
+
+}  // namespace cairn::limits
