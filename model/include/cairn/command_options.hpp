@@ -42,17 +42,17 @@ struct command_options {
   /// Makes the command idempotent: a repeat within the aggregate's last ids (runtime_options::command_ids_kept) gets the
   /// first answer again and changes nothing. Empty: no such protection. A rejection stores nothing, so its repeat is decided
   /// afresh.
-  std::string command_id;
-  std::string correlation_id;
-  std::string causation_id;
-  std::string who;
+  std::string command_id = {};
+  std::string correlation_id = {};
+  std::string causation_id = {};
+  std::string who = {};
   /// The business's own time, where it differs from the time of recording.
-  std::optional<timestamp> occurred_at;
+  std::optional<timestamp> occurred_at = {};
   /// By the runtime's clock. Past it the command is not decided (errc::deadline_passed), or its outcome is unknown
   /// (errc::timed_out).
-  std::optional<timestamp> deadline;
+  std::optional<timestamp> deadline = {};
   /// Up to 64 keys of the user's own.
-  std::vector<std::pair<std::string, std::string>> keys;
+  std::vector<std::pair<std::string, std::string>> keys = {};
   cairn::when_full when_full = cairn::when_full::fail;
 };
 

@@ -1,0 +1,276 @@
+#include "aggregate_actor.hpp"
+
+#include <algorithm>
+
+namespace cairn::actors {
+
+aggregate_actor::aggregate_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues, const aggregate_type& type,
+                                 std::string id)
+    : caf::event_based_actor(config), shared_(shared), crew_(colleagues), type_(type), id_(std::move(id)),
+      commands_(shared.bounds.command_ids_kept), retry_pause_(shared.bounds.recovery_retry_min) {}
+
+caf::behavior aggregate_actor::make_behavior() {
+  begin_recovery();
+  return {
+      [this](perform& message) { take(std::move(message.what)); },
+      [this](const append_result& result) { take(result); },
+      [this](recovery_result& result) { take(result); },
+      [this](const snapshot_result&) {
+        if (snapshots_in_flight_ > 0) --snapshots_in_flight_;
+        end_if_done();
+      },
+      [this](const retry_recovery& retry) {
+        if (phase_ == phase::failed && retry.incarnation == incarnation_) begin_recovery();
+      },
+      [this](const cairn::actors::check_deadlines&) { check_deadlines(); },
+      [this](const passivate& message) {
+        ending_ = true;
+        snapshot_at_end_ = message.snapshot;
+        end_if_done();
+      },
+  };
+}
+
+void aggregate_actor::on_exit() {
+  // Whoever still waits is told by the operations' destructors.
+  pending_ = {};
+  waiting_ = {};
+  state_.reset();
+}
+
+// -- what has been asked
+// ---------------------------------------------------------------------------------------------------------
+
+void aggregate_actor::take(operation_ptr asked) {
+  switch (phase_) {
+  case phase::running: decide(std::move(asked)); break;
+  case phase::failed: asked->complete(outcome::failed(failure_, failure_detail_)); break;
+  case phase::recovering:
+    if (waiting_.size() >= shared_.bounds.recovery_queue_max) {
+      asked->complete(outcome::failed(errc::overloaded, to_string(stream()) + " is being recovered, and " +
+                                                            std::to_string(waiting_.size()) + " commands wait for it already"));
+    } else {
+      watch_deadline(*asked);
+      waiting_.push(std::move(asked));
+    }
+    break;
+  }
+}
+
+void aggregate_actor::decide(operation_ptr asked) {
+  if (asked->completed()) return;
+  const auto& options = asked->options();
+  const auto now = shared_.now();
+  if (options.deadline && *options.deadline < now) {
+    asked->complete(outcome::failed(errc::deadline_passed, to_string(stream())));
+    return;
+  }
+  outcome answer;
+  answer.version = version_;
+  if (const auto* first = commands_.find(options.command_id)) {
+    answer.version = first->last;
+    answer.events = first->events;
+    answer.result = first->result;
+    answer.repeated = true;
+    return answer_when_durable(std::move(asked), std::move(answer));
+  }
+  if (!options.expected.admits(version_)) {
+    answer.code = errc::version_conflict;
+    answer.detail = to_string(stream()) + " is at version " + std::to_string(version_.value) + ", the command expected version " +
+                    std::to_string(options.expected.required()->value);
+    return answer_when_durable(std::move(asked), std::move(answer));
+  }
+
+  const auto recorded_at = std::max(now, recorded_at_);
+  draft events(stream(), version_, recorded_at, options);
+  try {
+    asked->decide(*state_, events, answer);
+  } catch (const error& reason) {
+    const auto code = reason.kind() == errc::invalid_argument ? errc::invalid_argument : errc::decide_failed;
+    asked->complete(outcome::failed(code, to_string(stream()) + ": " + reason.what()));
+    return;
+  } catch (const std::exception& reason) {
+    asked->complete(outcome::failed(errc::decide_failed, to_string(stream()) + ": " + reason.what()));
+    return;
+  } catch (...) {
+    asked->complete(outcome::failed(errc::decide_failed, to_string(stream()) + ": not a std::exception"));
+    return;
+  }
+  if (events.events() == 0) return answer_when_durable(std::move(asked), std::move(answer));
+
+  // From here on nothing can refuse: the events have been read back from their bytes, and evolve is noexcept.
+  append_request request{stream_id(stream()), version_, events.events(), events.take_frames(), incarnation_};
+  recorded_at_ = recorded_at;
+  answer.events = events.events();
+  answer.version = version_ + answer.events;
+  commands_.remember(options.command_id, answer.version, answer.events, answer.result);
+  asked->evolve(*state_, *this);
+  answer_when_durable(std::move(asked), std::move(answer));
+  if (crew_.journal) {
+    ++appends_in_flight_;
+    send(crew_.journal, std::move(request));
+  } else {
+    durable_ = version_;
+    answer_durable();
+  }
+}
+
+void aggregate_actor::evolved() {
+  version_ = version_ + 1;
+  const auto every = shared_.bounds.snapshot_every_events;
+  if (every == 0 || version_.value % every != 0 || !crew_.snapshots) return;
+  taken_snapshots_.emplace_back(version_, encode_snapshot(version_, recorded_at_, type_.schema_version, *state_, commands_));
+}
+
+void aggregate_actor::answer_when_durable(operation_ptr asked, outcome&& answer) {
+  // The answer has seen everything up to version_, and must not be heard before that is durable.
+  if (version_ <= durable_) {
+    asked->complete(std::move(answer));
+    return;
+  }
+  asked->after = version_;
+  asked->held = std::move(answer);
+  watch_deadline(*asked);
+  pending_.push(std::move(asked));
+}
+
+// -- what the journal says
+// -------------------------------------------------------------------------------------------------------
+
+void aggregate_actor::take(const append_result& result) {
+  appends_in_flight_ -= std::min(appends_in_flight_, result.appends);
+  if (result.incarnation != incarnation_) {
+    // Of an earlier incarnation: its commands have been answered. Recovery may have waited for the last of them.
+    if (phase_ == phase::recovering && !recovery_requested_ && appends_in_flight_ == 0) begin_recovery();
+    return;
+  }
+  if (phase_ != phase::running) return;
+  durable_ = std::max(durable_, std::min(result.durable_through, version_));
+  answer_durable();
+  if (result.code != errc{}) forget_what_is_not_durable(result.code, result.detail, result.stands);
+  end_if_done();
+}
+
+void aggregate_actor::answer_durable() {
+  while (!pending_.empty() && pending_.front().after <= durable_) {
+    const auto answered = pending_.pop();
+    answered->complete(std::move(answered->held));
+  }
+  send_durable_snapshots();
+}
+
+void aggregate_actor::forget_what_is_not_durable(errc code, const std::string& detail, version stands) {
+  while (!pending_.empty()) {
+    auto failure = outcome::failed(code, detail);
+    failure.version = stands;
+    pending_.pop()->complete(std::move(failure));
+  }
+  taken_snapshots_.clear();
+  state_.reset();
+  phase_ = phase::recovering;
+  recovery_requested_ = false;
+  ++incarnation_;
+  // Appends that are still on their way may yet be stored: only when the last is answered does the journal say what stands.
+  if (appends_in_flight_ == 0) begin_recovery();
+}
+
+// -- recovery
+// --------------------------------------------------------------------------------------------------------------------
+
+void aggregate_actor::begin_recovery() {
+  phase_ = phase::recovering;
+  if (!crew_.journal) {
+    recovery_result fresh{incarnation_, std::make_shared<recovered>(recovered{type_.make(), {}, {}, commands_, {}, 0}), {}, {}};
+    return take(fresh);
+  }
+  recovery_requested_ = true;
+  send(crew_.reader_for(stream_hash{}(stream())), recovery_request{&type_, stream_id(stream()), incarnation_});
+}
+
+void aggregate_actor::take(recovery_result& result) {
+  if (result.incarnation != incarnation_ || phase_ != phase::recovering) return;
+  recovery_requested_ = false;
+  if (!result.aggregate) return fail(result.code, result.detail);
+  auto& found = *result.aggregate;
+  state_ = std::move(found.state);
+  version_ = durable_ = found.version;
+  recorded_at_ = found.recorded_at;
+  commands_ = std::move(found.commands);
+  last_snapshot_ = found.snapshot;
+  phase_ = phase::running;
+  retry_pause_ = shared_.bounds.recovery_retry_min;
+  decide_waiting();
+  end_if_done();
+}
+
+void aggregate_actor::decide_waiting() {
+  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop());
+}
+
+void aggregate_actor::fail(errc code, const std::string& detail) {
+  phase_ = phase::failed;
+  failure_ = code;
+  failure_detail_ = detail;
+  while (!waiting_.empty()) waiting_.pop()->complete(outcome::failed(code, detail));
+  if (ending_) return end_if_done();
+  shared_.warn("recovery of " + to_string(stream()) + " failed, and is tried again in " + std::to_string(retry_pause_.count()) +
+               " ms: " + detail);
+  delayed_send(this, retry_pause_, retry_recovery{incarnation_});
+  retry_pause_ = std::min(2 * retry_pause_, shared_.bounds.recovery_retry_max);
+}
+
+// -- snapshots and the end
+// -------------------------------------------------------------------------------------------------------
+
+void aggregate_actor::send_snapshot(version at, std::string bytes) {
+  last_snapshot_ = at;
+  ++snapshots_in_flight_;
+  send(crew_.snapshots, snapshot_request{stream_id(stream()), at, std::move(bytes)});
+}
+
+void aggregate_actor::send_durable_snapshots() {
+  if (taken_snapshots_.empty()) return;
+  auto taken = taken_snapshots_.begin();
+  for (; taken != taken_snapshots_.end() && taken->first <= durable_; ++taken)
+    send_snapshot(taken->first, std::move(taken->second));
+  taken_snapshots_.erase(taken_snapshots_.begin(), taken);
+}
+
+void aggregate_actor::end_if_done() {
+  if (!ending_ || phase_ == phase::recovering || !pending_.empty() || appends_in_flight_ > 0) return;
+  if (phase_ == phase::running && snapshot_at_end_ && last_snapshot_ < version_ && crew_.snapshots &&
+      shared_.bounds.snapshot_every_events > 0) {
+    send_snapshot(version_, encode_snapshot(version_, recorded_at_, type_.schema_version, *state_, commands_));
+  }
+  if (snapshots_in_flight_ == 0) quit();
+}
+
+// -- deadlines
+// -------------------------------------------------------------------------------------------------------------------
+
+void aggregate_actor::watch_deadline(const operation& asked) {
+  const auto& deadline = asked.options().deadline;
+  if (!deadline || asked.completed() || (next_deadline_ && *next_deadline_ <= *deadline)) return;
+  next_deadline_ = deadline;
+  // One millisecond more, so that the deadline has passed by then even by a coarser clock.
+  const auto pause =
+      std::max(std::chrono::duration_cast<std::chrono::milliseconds>(*deadline - shared_.now()), std::chrono::milliseconds{0});
+  delayed_send(this, pause + std::chrono::milliseconds{1}, cairn::actors::check_deadlines{});
+}
+
+void aggregate_actor::check_deadlines() {
+  next_deadline_.reset();
+  const auto now = shared_.now();
+  const auto check = [&](errc code) {
+    return [this, now, code](operation& asked) {
+      if (asked.options().deadline && *asked.options().deadline < now) {
+        asked.complete(outcome::failed(code, to_string(stream())));
+      }
+      watch_deadline(asked);
+    };
+  };
+  pending_.for_each(check(errc::timed_out));
+  waiting_.for_each(check(errc::deadline_passed));
+}
+
+}  // namespace cairn::actors

@@ -1,0 +1,84 @@
+// The actor of one live aggregate: takes its commands one at a time, and answers once what they saw is durable.
+//
+// Three phases. *Recovering*: a reader brings the state; commands wait, bounded. *Running*: commands are decided in order of
+// arrival on a state that may be ahead of the disk, and their answers wait for the journal. *Failed*: recovery did not succeed;
+// commands get the reason at once, and recovery is tried again with growing pauses.
+//
+// Knows no aggregate type and no store: it sees a hosted_state, and sends messages.
+#pragma once
+
+#include <cairn/actors/crew.hpp>
+
+#include <caf/event_based_actor.hpp>
+
+#include <optional>
+#include <utility>
+
+namespace cairn::actors {
+
+class aggregate_actor final : public caf::event_based_actor, private evolve_observer {
+public:
+  aggregate_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues, const aggregate_type& type, std::string id);
+
+  const char* name() const override { return "cairn.aggregate"; }
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+
+private:
+  enum class phase : std::uint8_t { recovering, running, failed };
+
+  // What has been asked.
+  void take(operation_ptr asked);
+  void decide(operation_ptr asked);
+  void answer_when_durable(operation_ptr asked, outcome&& answer);
+  void evolved() override;
+
+  // What the journal says.
+  void take(const append_result& result);
+  void answer_durable();
+  void forget_what_is_not_durable(errc code, const std::string& detail, version stands);
+
+  // Recovery.
+  void begin_recovery();
+  void take(recovery_result& result);
+  void fail(errc code, const std::string& detail);
+  void decide_waiting();
+
+  // Snapshots and the end.
+  void send_snapshot(version at, std::string bytes);
+  void send_durable_snapshots();
+  void end_if_done();
+
+  void watch_deadline(const operation& asked);
+  void check_deadlines();
+  stream_view stream() const { return {type_.category, id_}; }
+
+  shared_context& shared_;
+  const crew& crew_;
+  const aggregate_type& type_;
+  std::string id_;
+
+  std::unique_ptr<hosted_state> state_;
+  version version_;        // of state_; may be ahead of the disk
+  version durable_;        // what the journal has acknowledged
+  timestamp recorded_at_;  // of the last event
+  command_window commands_;
+
+  operation_queue pending_;  // decided, waiting for their version to be durable
+  operation_queue waiting_;  // not decided yet: the state is being recovered
+  std::uint32_t appends_in_flight_ = 0;
+  std::uint32_t snapshots_in_flight_ = 0;
+  std::uint64_t incarnation_ = 1;  // changes with every recovery, so that what belongs to an earlier one can be told
+  phase phase_ = phase::recovering;
+  bool recovery_requested_ = false;
+  bool ending_ = false;
+  bool snapshot_at_end_ = false;
+  version last_snapshot_;
+  std::vector<std::pair<version, std::string>> taken_snapshots_;  // of versions that are not durable yet
+  std::optional<timestamp> next_deadline_;
+  std::chrono::milliseconds retry_pause_;
+  errc failure_{};
+  std::string failure_detail_;
+};
+
+}  // namespace cairn::actors

@@ -1,0 +1,32 @@
+#include <cairn/actors/command_window.hpp>
+
+namespace cairn::actors {
+
+const first_answer* command_window::find(std::string_view command_id) const noexcept {
+  if (command_id.empty() || answers_.empty()) return nullptr;
+  const auto hash = std::hash<std::string_view>{}(command_id);
+  for (const auto& answer : answers_) {
+    if (answer.hash == hash && answer.command_id == command_id) return &answer;
+  }
+  return nullptr;
+}
+
+void command_window::remember(std::string_view command_id, version last, std::uint32_t events, std::string_view result) {
+  if (command_id.empty() || capacity_ == 0) return;
+  first_answer answer{std::hash<std::string_view>{}(command_id), std::string(command_id), last, events, std::string(result)};
+  if (answers_.size() < capacity_) {
+    answers_.push_back(std::move(answer));
+  } else {
+    answers_[oldest_] = std::move(answer);
+    oldest_ = (oldest_ + 1) % capacity_;
+  }
+}
+
+void command_window::replay(const record_view& record) {
+  // The last record of a decision says all of it; where only its first part was read, the rest will follow.
+  if (record.index + 1 == record.count && !find(record.command_id)) {
+    remember(record.command_id, record.version, record.count, record.result);
+  }
+}
+
+}  // namespace cairn::actors

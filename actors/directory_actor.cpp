@@ -1,0 +1,219 @@
+// The directory: finds an aggregate's actor by name, makes it when it is needed and ends it when it is not.
+//
+// Several directories share the aggregates by hash, each an actor: no lock, and none of them is the bottleneck. All commands of
+// one aggregate pass through one directory, which is why passivation loses nothing: the directory forwards up to the message
+// that ends the actor, keeps what comes after, and hands it to the next incarnation.
+#include <cairn/actors/crew.hpp>
+
+#include "aggregate_actor.hpp"
+
+#include <caf/event_based_actor.hpp>
+#include <caf/send.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <list>
+#include <unordered_map>
+
+namespace cairn::actors {
+namespace {
+
+class directory_actor final : public caf::event_based_actor {
+public:
+  directory_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues, std::size_t directories)
+      : caf::event_based_actor(config), shared_(shared), crew_(colleagues),
+        live_max_(std::max<std::size_t>(1, shared.bounds.live_aggregates_max / directories)) {}
+
+  const char* name() const override { return "cairn.directory"; }
+
+  caf::behavior make_behavior() override {
+    schedule_idle_check();
+    return {
+        [this](perform& message) { forward(std::move(message.what)); },
+        [this](const aggregate_ended& message) { take_end(*static_cast<entry*>(message.entry)); },
+        [this](const look_for_idle&) {
+          ++tick_;
+          ++epoch_;
+          while (!by_use_.empty() && tick_ - by_use_.front()->used_tick > ticks_until_idle) end(*by_use_.front(), true);
+          schedule_idle_check();
+        },
+        [this](const drain_directory& message) { drain(message); },
+        [this](const finish&) { quit(); },
+    };
+  }
+
+private:
+  // An aggregate is idle after this many whole ticks without a command, so between one and one and a half times passivate_after.
+  static constexpr std::uint64_t ticks_until_idle = 4;
+
+  enum class status : std::uint8_t {
+    live,     // takes commands
+    ending,   // has been told to end; commands for its next incarnation are kept
+    waiting,  // has no actor: as many live as may, and one must end first
+  };
+
+  struct entry {
+    const stream_id* stream = nullptr;  // the map's key
+    const aggregate_type* type = nullptr;
+    caf::actor actor;
+    operation_queue kept;
+    std::list<entry*>::iterator place;  // in by_use_, while live
+    std::uint64_t used_epoch = 0;
+    std::uint64_t used_tick = 0;
+    status is = status::waiting;
+  };
+
+  void forward(operation_ptr asked) {
+    if (gate_) return asked->complete(outcome::failed(errc::draining, to_string(asked->stream())));
+    auto found = entries_.find(asked->stream());
+    const bool unknown = found == entries_.end();
+    if (unknown) {
+      found = entries_.try_emplace(stream_id(asked->stream())).first;
+      found->second.stream = &found->first;
+      found->second.type = &asked->type();
+    }
+    auto& known = found->second;
+    if (known.is == status::live) {
+      touch(known);
+      send(known.actor, perform{std::move(asked)});
+    } else {
+      known.kept.push(std::move(asked));
+      if (unknown) activate_or_wait(known);
+    }
+  }
+
+  // Keeps by_use_ in order of last use, but moves an entry at most once an epoch: a hot aggregate costs no list work.
+  void touch(entry& used) {
+    used.used_tick = tick_;
+    if (used.used_epoch == epoch_) return;
+    used.used_epoch = epoch_;
+    by_use_.splice(by_use_.end(), by_use_, used.place);
+    if (++moved_ > 64 + by_use_.size() / 8) {
+      moved_ = 0;
+      ++epoch_;
+    }
+  }
+
+  void activate_or_wait(entry& needed) {
+    if (actors_ < live_max_) return activate(needed);
+    needed.is = status::waiting;
+    waiting_.push_back(&needed);
+    if (!by_use_.empty() && ending_ < waiting_.size()) end(*by_use_.front(), true);
+  }
+
+  void activate(entry& needed) {
+    ++actors_;
+    shared_.stats.live_aggregates.fetch_add(1, std::memory_order_relaxed);
+    shared_.stats.activations.fetch_add(1, std::memory_order_relaxed);
+    needed.is = status::live;
+    needed.used_epoch = epoch_;
+    needed.used_tick = tick_;
+    needed.place = by_use_.insert(by_use_.end(), &needed);
+    needed.actor = spawn<aggregate_actor, caf::lazy_init>(shared_, crew_, *needed.type, needed.stream->id);
+    needed.actor->attach_functor(
+        [directory = caf::actor_cast<caf::actor>(this), ended = &needed] { caf::anon_send(directory, aggregate_ended{ended}); });
+    while (!needed.kept.empty()) send(needed.actor, perform{needed.kept.pop()});
+  }
+
+  void end(entry& chosen, bool snapshot) {
+    by_use_.erase(chosen.place);
+    chosen.is = status::ending;
+    ++ending_;
+    shared_.stats.passivations.fetch_add(1, std::memory_order_relaxed);
+    send(chosen.actor, passivate{snapshot});
+  }
+
+  // The actor is gone: because it was told to, or because something killed it. Only here is an entry forgotten, and each actor
+  // ends once, so the entry of a message still exists.
+  void take_end(entry& ended) {
+    --actors_;
+    shared_.stats.live_aggregates.fetch_sub(1, std::memory_order_relaxed);
+    if (ended.is == status::live) {
+      by_use_.erase(ended.place);
+    } else {
+      --ending_;
+    }
+    ended.actor = nullptr;
+    ended.is = status::waiting;
+    if (ended.kept.empty()) {
+      entries_.erase(*ended.stream);
+    } else {
+      waiting_.push_back(&ended);
+    }
+    while (!waiting_.empty() && actors_ < live_max_) {
+      auto& next = *waiting_.front();
+      waiting_.pop_front();
+      activate(next);
+    }
+    pass_gate_if_empty();
+  }
+
+  void drain(const drain_directory& message) {
+    gate_ = message.gate;
+    const auto refuse = [](entry& known) {
+      while (!known.kept.empty()) {
+        const auto asked = known.kept.pop();
+        asked->complete(outcome::failed(errc::draining, to_string(asked->stream())));
+      }
+    };
+    for (auto* never_made : std::exchange(waiting_, {})) {
+      refuse(*never_made);
+      entries_.erase(*never_made->stream);
+    }
+    for (auto& [stream, known] : entries_) {
+      refuse(known);
+      if (known.is == status::live) end(known, message.snapshot);
+    }
+    pass_gate_if_empty();
+  }
+
+  void pass_gate_if_empty() {
+    if (gate_ && entries_.empty() && !std::exchange(passed_, true)) gate_->pass();
+  }
+
+  void schedule_idle_check() {
+    const auto after = shared_.bounds.passivate_after;
+    if (after.count() > 0) delayed_send(this, std::max(after / 4, std::chrono::milliseconds{1}), look_for_idle{});
+  }
+
+  shared_context& shared_;
+  const crew& crew_;
+  std::size_t live_max_;
+  std::unordered_map<stream_id, entry, stream_hash, stream_equal> entries_;
+  std::list<entry*> by_use_;    // the live ones, least recently used first
+  std::deque<entry*> waiting_;  // those without an actor, in order of arrival
+  std::size_t actors_ = 0;      // live and ending
+  std::size_t ending_ = 0;
+  std::uint64_t tick_ = 0;  // quarters of passivate_after
+  std::uint64_t epoch_ = 0;
+  std::size_t moved_ = 0;  // in this epoch
+  std::shared_ptr<drain_gate> gate_;
+  bool passed_ = false;
+};
+
+}  // namespace
+
+caf::actor spawn_directory(caf::actor_system& system, shared_context& shared, const crew& colleagues, std::size_t directories) {
+  return system.spawn<directory_actor>(shared, colleagues, directories);
+}
+
+caf::actor spawn_aggregate(caf::actor_system& system, shared_context& shared, const crew& colleagues, const aggregate_type& type,
+                           std::string id) {
+  return system.spawn<aggregate_actor>(shared, colleagues, type, std::move(id));
+}
+
+void spawn_crew(caf::actor_system& system, shared_context& shared, crew& into, threading how) {
+  if (shared.store) {
+    into.journal = spawn_journal(system, shared, how);
+    into.snapshots = spawn_snapshot_writer(system, shared, how);
+    for (std::size_t reader = 0; reader < shared.bounds.recoveries_at_once_max; ++reader) {
+      into.readers.push_back(spawn_reader(system, shared, how));
+    }
+  }
+  const auto directories = shared.bounds.directories;
+  for (std::size_t made = 0; made < directories; ++made) {
+    into.directories.push_back(spawn_directory(system, shared, into, directories));
+  }
+}
+
+}  // namespace cairn::actors

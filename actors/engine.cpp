@@ -1,0 +1,100 @@
+#include <cairn/actors/engine.hpp>
+
+#include <cairn/actors/crew.hpp>
+
+#include <caf/actor_system_config.hpp>
+#include <caf/atom.hpp>
+#include <caf/send.hpp>
+
+#include <thread>
+
+namespace cairn::actors {
+namespace {
+
+template <class T>
+void require_range(const char* name, T value, T least, T most) {
+  if (value >= least && value <= most) return;
+  throw error(errc::invalid_argument, std::string(name) + " is " + std::to_string(value) + ", and must be from " +
+                                          std::to_string(least) + " to " + std::to_string(most));
+}
+
+settings checked(settings bounds) {
+  require_range<std::uint64_t>("snapshot_every_events", bounds.snapshot_every_events, 0, 1'000'000'000);
+  require_range<std::size_t>("command_ids_kept", bounds.command_ids_kept, 0, 10'000);
+  require_range<std::size_t>("recovery_queue_max", bounds.recovery_queue_max, 1, 100'000'000);
+  require_range<std::size_t>("batch_appends_max", bounds.batch_appends_max, 1, 1'000'000);
+  require_range<std::size_t>("batch_bytes_max", bounds.batch_bytes_max, 1, std::size_t{1} << 30);
+  require_range<std::size_t>("live_aggregates_max", bounds.live_aggregates_max, 1, 1'000'000'000);
+  require_range<std::size_t>("directories", bounds.directories, 1, 1'024);
+  require_range<std::size_t>("recoveries_at_once_max", bounds.recoveries_at_once_max, 1, 256);
+  require_range<std::size_t>("threads", bounds.threads, 0, 1'024);
+  require_range<std::int64_t>("passivate_after (ms)", bounds.passivate_after.count(), 0, 1'000LL * 60 * 60 * 24 * 365);
+  require_range<std::int64_t>("recovery_retry_min (ms)", bounds.recovery_retry_min.count(), 1, 1'000LL * 60 * 60);
+  require_range<std::int64_t>("recovery_retry_max (ms)", bounds.recovery_retry_max.count(), bounds.recovery_retry_min.count(),
+                              1'000LL * 60 * 60);
+  if (bounds.threads == 0) bounds.threads = std::max(1U, std::thread::hardware_concurrency());
+  bounds.directories = std::min(bounds.directories, bounds.live_aggregates_max);
+  return bounds;
+}
+
+// `sharing`: with very many actors woken from outside, work stealing spends its time looking for work (measured at a third of
+// the throughput). A bound on messages per turn keeps a busy directory from starving the aggregates behind it.
+struct system_config : caf::actor_system_config {
+  explicit system_config(const settings& bounds) {
+    set("scheduler.policy", caf::atom("sharing"));
+    set("scheduler.max-threads", bounds.threads);
+    set("scheduler.max-throughput", std::size_t{500});
+    set("logger.file-verbosity", caf::atom("quiet"));
+    set("logger.console-verbosity", caf::atom("quiet"));
+  }
+};
+
+}  // namespace
+
+struct engine::implementation {
+  implementation(std::shared_ptr<journal> store, clock now, warn_function warn, settings bounds)
+      : shared{std::move(store), std::move(now), std::move(warn), bounds, {}}, config(bounds), system(config) {
+    spawn_crew(system, shared, staff, threading::own);
+  }
+
+  shared_context shared;
+  system_config config;
+  crew staff;
+  caf::actor_system system;
+  bool drained = false;
+};
+
+engine::engine(std::shared_ptr<journal> store, clock now, warn_function warn, settings bounds)
+    : self_(std::make_unique<implementation>(std::move(store), std::move(now), std::move(warn), checked(bounds))) {}
+
+engine::~engine() { drain(true); }
+
+void engine::submit(operation_ptr asked) {
+  const auto& directory = self_->staff.directory_for(asked->hash());
+  caf::anon_send(directory, perform{std::move(asked)});
+}
+
+void engine::read(std::size_t hash, std::shared_ptr<read_job> job) {
+  caf::anon_send(self_->staff.reader_for(hash), read_request{std::move(job)});
+}
+
+void engine::drain(bool snapshot) {
+  if (std::exchange(self_->drained, true)) return;
+  auto& staff = self_->staff;
+  const auto gate = std::make_shared<drain_gate>(staff.directories.size());
+  for (const auto& directory : staff.directories) caf::anon_send(directory, drain_directory{snapshot, gate});
+  gate->wait();
+  // Nobody is left to ask anything of the others.
+  for (const auto& directory : staff.directories) caf::anon_send(directory, finish{});
+  for (const auto& reader : staff.readers) caf::anon_send(reader, finish{});
+  if (staff.journal) caf::anon_send(staff.journal, finish{});
+  if (staff.snapshots) caf::anon_send(staff.snapshots, finish{});
+  self_->system.await_all_actors_done();
+  // A detached actor's thread lives until the last handle of the actor is gone.
+  staff = {};
+  self_->shared.store.reset();
+}
+
+const counters& engine::stats() const noexcept { return self_->shared.stats; }
+
+}  // namespace cairn::actors

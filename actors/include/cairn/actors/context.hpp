@@ -1,0 +1,59 @@
+// What all actors of one runtime share: the store, the clock, the bounds, the counters. Knows nothing of CAF.
+#pragma once
+
+#include <cairn/actors/recovery.hpp>
+#include <cairn/journal.hpp>
+#include <cairn/time.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace cairn::actors {
+
+/// The bounds and choices of the actors. Each is checked by engine's constructor, which says the ranges.
+struct settings {
+  std::uint64_t snapshot_every_events = 500;  ///< 0: never
+  std::size_t command_ids_kept = 64;
+  std::size_t recovery_queue_max = 10'000;  ///< commands that wait for one aggregate's recovery
+  std::size_t batch_appends_max = 8'192;    ///< appends in one group commit
+  std::size_t batch_bytes_max = std::size_t{8} << 20;
+  std::size_t live_aggregates_max = 250'000;
+  std::size_t directories = 8;             ///< that share the aggregates; live_aggregates_max is split evenly among them
+  std::size_t recoveries_at_once_max = 4;  ///< reader threads
+  std::chrono::milliseconds passivate_after{120'000};    ///< 0: never for idleness
+  std::size_t threads = 0;                               ///< of the scheduler; 0: one for each core
+  std::chrono::milliseconds recovery_retry_min{100};     ///< the pause doubles with each failure,
+  std::chrono::milliseconds recovery_retry_max{10'000};  ///< up to this
+};
+
+/// What has happened so far. Each is written by the actors and may be read by any thread; together they are no snapshot.
+struct counters {
+  std::atomic<std::uint64_t> commits{0};          ///< group commits
+  std::atomic<std::uint64_t> events{0};           ///< made durable
+  std::atomic<std::uint64_t> failed_commits{0};   ///< group commits that threw
+  std::atomic<std::uint64_t> commit_ns{0};        ///< time spent in journal::append
+  std::atomic<std::uint64_t> last_commit_ns{0};   ///< of the latest group commit
+  std::atomic<std::uint64_t> live_aggregates{0};  ///< actors that exist now
+  std::atomic<std::uint64_t> activations{0};      ///< actors ever made
+  std::atomic<std::uint64_t> passivations{0};     ///< actors that ended because they were idle or too many
+  std::atomic<std::uint64_t> recoveries{0};       ///< that succeeded
+  std::atomic<std::uint64_t> failed_recoveries{0};
+  std::atomic<std::uint64_t> events_recovered{0};  ///< read after a snapshot, or from the beginning
+  std::atomic<std::uint64_t> snapshots_loaded{0};  ///< recoveries that started from one
+  std::atomic<std::uint64_t> snapshots_saved{0};
+  std::atomic<std::uint64_t> failed_snapshots{0};
+};
+
+/// Owned by whoever made the actors, and outlives them.
+struct shared_context {
+  std::shared_ptr<cairn::journal> store;  ///< null: nothing is stored, an aggregate's commands are acknowledged at once
+  clock now = system_now;
+  warn_function warn;
+  settings bounds;
+  counters stats;
+};
+
+}  // namespace cairn::actors

@@ -1,0 +1,125 @@
+// The messages that the actors of cairn understand. Tests inject these; nothing else is sent between them.
+#pragma once
+
+#include <cairn/actors/operation.hpp>
+#include <cairn/actors/recovery.hpp>
+
+#include <caf/allowed_unsafe_message_type.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace cairn::actors {
+
+/// To a directory or an aggregate: do this.
+struct perform {
+  operation_ptr what;
+};
+
+/// To the journal, from an aggregate: make one decision's events durable. Answered by append_result, one for all of the
+/// sender's requests in a group commit.
+struct append_request {
+  stream_id stream;
+  version expected;
+  std::uint32_t events = 0;
+  std::string frames;
+  std::uint64_t incarnation = 0;  ///< comes back with the answer
+};
+
+/// To the aggregate, from the journal. Cumulative: everything up to `durable_through` is durable.
+struct append_result {
+  std::uint64_t incarnation = 0;
+  std::uint32_t appends = 0;  ///< how many requests this answers
+  version durable_through;    ///< 0 where none of them was stored
+  errc code{};                ///< set: what follows `durable_through` was not stored, or may not have been
+  std::string detail;
+  version stands;  ///< with errc::version_conflict
+};
+
+/// To the journal, from itself: commit what has been gathered.
+struct commit_now {};
+
+/// To a reader, from an aggregate: recover it. Answered by recovery_result.
+struct recovery_request {
+  const aggregate_type* type = nullptr;
+  stream_id stream;
+  std::uint64_t incarnation = 0;
+};
+
+/// To the aggregate, from a reader.
+struct recovery_result {
+  std::uint64_t incarnation = 0;
+  std::shared_ptr<recovered> aggregate;  ///< null where it failed
+  errc code{};
+  std::string detail;
+};
+
+/// To a reader: read the journal, and answer whoever asked.
+struct read_request {
+  std::shared_ptr<read_job> job;
+};
+
+/// To the snapshot writer, from an aggregate. Answered by snapshot_result.
+struct snapshot_request {
+  stream_id stream;
+  version at;
+  std::string bytes;
+};
+
+/// To the aggregate, from the snapshot writer.
+struct snapshot_result {
+  version at;
+  bool saved = false;
+};
+
+/// To an aggregate, from itself: try again to recover.
+struct retry_recovery {
+  std::uint64_t incarnation = 0;
+};
+
+/// To an aggregate, from itself: a deadline may have passed.
+struct check_deadlines {};
+
+/// To an aggregate, from its directory: finish what you have, leave a snapshot where `snapshot`, and end. Nothing comes after it.
+struct passivate {
+  bool snapshot = true;
+};
+
+/// To a directory, when an aggregate's actor has ended, for whatever reason.
+struct aggregate_ended {
+  void* entry = nullptr;  ///< the directory's own
+};
+
+/// To a directory, from itself: look for idle aggregates.
+struct look_for_idle {};
+
+class drain_gate;
+
+/// To a directory: passivate everything, and pass the gate when nothing lives any more. Operations are refused from now on.
+struct drain_directory {
+  bool snapshot = true;
+  std::shared_ptr<drain_gate> gate;
+};
+
+/// To any of the standing actors: end, once everything before this message is done.
+struct finish {};
+
+}  // namespace cairn::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::perform)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::append_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::append_result)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::commit_now)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::recovery_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::recovery_result)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::read_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::snapshot_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::snapshot_result)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::retry_recovery)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::check_deadlines)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::passivate)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::aggregate_ended)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::look_for_idle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::drain_directory)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::finish)

@@ -1,0 +1,249 @@
+// What travels through the actors: operations, and the aggregate's state with its type forgotten.
+//
+// The compiled actors below know no aggregate type; the templates above know no actor. They meet here, and nowhere else.
+// Knows nothing of CAF, so that runtime/ can include it.
+#pragma once
+
+#include <cairn/aggregate.hpp>
+#include <cairn/command_options.hpp>
+#include <cairn/error.hpp>
+#include <cairn/journal.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace cairn::actors {
+
+/// One aggregate's state, its type forgotten. Used by one thread at a time.
+class hosted_state {
+public:
+  virtual ~hosted_state() = default;
+
+  /// Applies a recorded event. Throws error(errc::unknown_event); the state is then as before.
+  virtual void replay(const record_view& record) = 0;
+
+  /// Appends the state as msgpack.
+  virtual void save(std::string& out) const = 0;
+
+  /// Takes the state from save()'s bytes. Throws error(errc::corrupt_record).
+  virtual void load(std::string_view bytes) = 0;
+};
+
+template <Aggregate A>
+class hosted final : public hosted_state {
+public:
+  A value;
+
+  void replay(const record_view& record) override { evolve(value, read_event<A>(record)); }
+  void save(std::string& out) const override { codec::encode(out, value); }
+  void load(std::string_view bytes) override { value = codec::decode<A>(bytes); }
+};
+
+/// What the actors must know of an aggregate type. One constant per type, made where the type is first used.
+struct aggregate_type {
+  std::string_view category;
+  std::uint32_t schema_version;
+  std::unique_ptr<hosted_state> (*make)();
+};
+
+template <Aggregate A>
+inline constexpr aggregate_type type_of{A::category, schema_version_of<A>(),
+                                        []() -> std::unique_ptr<hosted_state> { return std::make_unique<hosted<A>>(); }};
+
+/// What became of an operation. Either `code` is set, or it was answered by the domain.
+struct outcome {
+  errc code{};               ///< errc{} where the system did its part
+  std::string detail;        ///< with a code: what and where
+  cairn::version version;    ///< after the command; with errc::version_conflict, the version that stands
+  std::uint32_t events = 0;  ///< how many the command stored
+  bool rejected = false;
+  std::string reason;     ///< where rejected
+  bool repeated = false;  ///< the first answer to this command id, again
+  std::string result;     ///< the command's typed result, msgpack
+
+  static outcome failed(errc code, std::string detail) {
+    outcome failure;
+    failure.code = code;
+    failure.detail = std::move(detail);
+    return failure;
+  }
+};
+
+/// The frames that a decision becomes, and what is the same for all of them.
+class draft {
+public:
+  /// `options` and `stream` must live as long as the draft.
+  draft(stream_view stream, cairn::version current, timestamp recorded_at, const command_options& options)
+      : stream_(stream), current_(current), recorded_at_(recorded_at), options_(options) {}
+
+  /// Appends the frame of the next event. `result` belongs to the last one.
+  void add(std::string_view type, std::uint32_t schema_version, std::string_view payload, std::uint32_t index,
+           std::uint32_t count, std::string_view result);
+
+  std::uint32_t events() const noexcept { return events_; }
+  std::string take_frames() noexcept { return std::move(frames_); }
+
+private:
+  stream_view stream_;
+  cairn::version current_;
+  timestamp recorded_at_;
+  const command_options& options_;
+  std::uint32_t events_ = 0;
+  std::string frames_;
+};
+
+/// Told after each event that an operation applies.
+class evolve_observer {
+public:
+  virtual void evolved() = 0;
+
+protected:
+  ~evolve_observer() = default;
+};
+
+/// Something asked of one aggregate: a command, or a look at its state. Completed exactly once, at the latest by its destructor.
+///
+/// Owned by reference counting (it rides in messages); used by one actor at a time.
+class operation {
+public:
+  operation(const aggregate_type& type, std::string id, command_options options);
+  operation(const operation&) = delete;
+  operation& operator=(const operation&) = delete;
+
+  const aggregate_type& type() const noexcept { return type_; }
+  stream_view stream() const noexcept { return {type_.category, id_}; }
+  std::size_t hash() const noexcept { return hash_; }
+  const command_options& options() const noexcept { return options_; }
+  bool completed() const noexcept { return completed_; }
+
+  /// Asks the state what shall happen. Events go into `into`, and are kept, as they read back from their bytes, for evolve().
+  /// A rejection or a result goes into `answer`. The state is not changed. Throws what decide or the codec throws.
+  virtual void decide(const hosted_state& state, draft& into, outcome& answer) = 0;
+
+  /// Applies the events that decide() kept, telling `observer` after each.
+  virtual void evolve(hosted_state& state, evolve_observer& observer) noexcept = 0;
+
+  /// Gives the answer to whoever asked. Later calls do nothing.
+  void complete(outcome&& answer) noexcept;
+
+  /// The next operation in whichever list holds this one.
+  operation* next = nullptr;
+  /// Set by the aggregate while the answer waits for `after` to be durable.
+  outcome held;
+  version after;
+
+protected:
+  virtual ~operation() = default;
+  virtual void deliver(outcome&& answer) noexcept = 0;
+  /// To be called by the destructor of the class that implements deliver().
+  void complete_abandoned() noexcept;
+
+private:
+  friend void intrusive_ptr_add_ref(operation* one) noexcept { one->references_.fetch_add(1, std::memory_order_relaxed); }
+  friend void intrusive_ptr_release(operation* one) noexcept {
+    if (one->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete one;
+  }
+
+  std::atomic<std::uint32_t> references_{0};
+  bool completed_ = false;
+  const aggregate_type& type_;
+  std::string id_;
+  std::size_t hash_;
+  command_options options_;
+};
+
+/// Owns a share of an operation. As small as the pointer; copies share.
+class operation_ptr {
+public:
+  operation_ptr() = default;
+  explicit operation_ptr(operation* one) noexcept : one_(one) {
+    if (one_) intrusive_ptr_add_ref(one_);
+  }
+  operation_ptr(const operation_ptr& other) noexcept : operation_ptr(other.one_) {}
+  operation_ptr(operation_ptr&& other) noexcept : one_(std::exchange(other.one_, nullptr)) {}
+  operation_ptr& operator=(operation_ptr other) noexcept {
+    std::swap(one_, other.one_);
+    return *this;
+  }
+  ~operation_ptr() {
+    if (one_) intrusive_ptr_release(one_);
+  }
+
+  operation* operator->() const noexcept { return one_; }
+  operation& operator*() const noexcept { return *one_; }
+  explicit operator bool() const noexcept { return one_ != nullptr; }
+
+  /// Gives the share to a list; adopt() takes it back.
+  operation* release() noexcept { return std::exchange(one_, nullptr); }
+  static operation_ptr adopt(operation* one) noexcept {
+    operation_ptr owner;
+    owner.one_ = one;
+    return owner;
+  }
+
+private:
+  operation* one_ = nullptr;
+};
+
+/// Operations in order of arrival, chained through themselves: an empty one costs nothing, and pushing allocates nothing.
+class operation_queue {
+public:
+  operation_queue() = default;
+  operation_queue(operation_queue&& other) noexcept
+      : first_(std::exchange(other.first_, nullptr)), last_(std::exchange(other.last_, nullptr)),
+        size_(std::exchange(other.size_, 0)) {}
+  operation_queue& operator=(operation_queue&& other) noexcept {
+    std::swap(first_, other.first_);
+    std::swap(last_, other.last_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~operation_queue() {
+    while (!empty()) pop();
+  }
+
+  bool empty() const noexcept { return first_ == nullptr; }
+  std::size_t size() const noexcept { return size_; }
+  operation& front() const noexcept { return *first_; }
+
+  void push(operation_ptr one) noexcept {
+    operation* added = one.release();
+    added->next = nullptr;
+    (last_ ? last_->next : first_) = added;
+    last_ = added;
+    ++size_;
+  }
+
+  operation_ptr pop() noexcept {
+    operation* taken = first_;
+    first_ = taken->next;
+    if (!first_) last_ = nullptr;
+    --size_;
+    return operation_ptr::adopt(taken);
+  }
+
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (operation* one = first_; one; one = one->next) visit(*one);
+  }
+
+private:
+  operation* first_ = nullptr;
+  operation* last_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// A read of the journal that needs no aggregate actor: a state of the past, a history.
+class read_job {
+public:
+  virtual ~read_job() = default;
+
+  /// Reads, and answers whoever asked. Runs on a reader's thread and may take as long as reading takes.
+  virtual void run(journal& store) noexcept = 0;
+};
+
+}  // namespace cairn::actors

@@ -1,0 +1,157 @@
+#include <cairn/actors/recovery.hpp>
+
+#include <xxhash.h>
+
+#include <cstring>
+#include <optional>
+
+namespace cairn::actors {
+namespace {
+
+constexpr std::uint8_t snapshot_format = 1;
+
+// msgpack array of the fields after the checksum; the command window is an array of [id, last version, events, result].
+struct stored_answer {
+  std::string command_id;
+  std::uint64_t last = 0;
+  std::uint32_t events = 0;
+  std::string result;
+  MSGPACK_DEFINE_ARRAY(command_id, last, events, result)
+};
+
+std::string checksum_of(std::string_view bytes) {
+  const std::uint64_t sum = XXH3_64bits(bytes.data(), bytes.size());
+  std::string eight(8, '\0');
+  std::memcpy(eight.data(), &sum, 8);
+  return eight;
+}
+
+void append_fixed(std::string& out, std::uint64_t value) {
+  char bytes[8];
+  std::memcpy(bytes, &value, 8);
+  out.append(bytes, 8);
+}
+
+std::uint64_t take_fixed(std::string_view& bytes) {
+  if (bytes.size() < 8) throw error(errc::corrupt_record, "a snapshot is cut short");
+  std::uint64_t value = 0;
+  std::memcpy(&value, bytes.data(), 8);
+  bytes.remove_prefix(8);
+  return value;
+}
+
+// The newest snapshot that can be used within the bounds, put into `into`. False where there is none.
+bool load_snapshot(journal& store, const aggregate_type& type, stream_view stream, std::size_t command_ids_kept,
+                   const warn_function& warn, recovery_bounds bounds, recovered& into) {
+  auto at_most = bounds.version;
+  const auto head = store.highest(stream);
+  while (const auto stored = store.snapshots().latest(stream, at_most)) {
+    const auto pass_over = [&](std::string_view why) {
+      warn("the snapshot of " + to_string(stream) + " at version " + std::to_string(stored->version.value) +
+           " is passed over: " + std::string(why));
+    };
+    try {
+      const auto content = decode_snapshot(stored->bytes);
+      if (content.version != stored->version) {
+        pass_over("it says that it is of version " + std::to_string(content.version.value));
+      } else if (content.version > head) {
+        pass_over("the journal ends at version " + std::to_string(head.value));
+      } else if (content.schema_version != type.schema_version) {
+        pass_over("its schema version is " + std::to_string(content.schema_version) + ", this program's is " +
+                  std::to_string(type.schema_version));
+      } else if (content.recorded_at <= bounds.recorded_at) {
+        command_window commands(command_ids_kept);
+        for (const auto& answer : codec::decode<std::vector<stored_answer>>(content.commands)) {
+          commands.remember(answer.command_id, version{answer.last}, answer.events, answer.result);
+        }
+        into.state->load(content.state);
+        into.commands = std::move(commands);
+        into.version = into.snapshot = content.version;
+        into.recorded_at = content.recorded_at;
+        return true;
+      }
+    } catch (const error& reason) {
+      if (reason.kind() != errc::corrupt_record) throw;
+      pass_over(reason.detail());
+    }
+    if (stored->version.value == 0) break;
+    at_most = version{stored->version.value - 1};
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string encode_snapshot(version at, timestamp recorded_at, std::uint32_t schema_version, const hosted_state& state,
+                            const command_window& commands) {
+  std::string body;
+  body.push_back(static_cast<char>(snapshot_format));
+  append_fixed(body, at.value);
+  append_fixed(body, static_cast<std::uint64_t>(recorded_at.time_since_epoch().count()));
+  append_fixed(body, schema_version);
+  std::string saved;
+  state.save(saved);
+  append_fixed(body, saved.size());
+  body += saved;
+  std::vector<stored_answer> answers;
+  answers.reserve(commands.size());
+  commands.for_each([&](const first_answer& answer) {
+    answers.push_back({answer.command_id, answer.last.value, answer.events, answer.result});
+  });
+  codec::encode(body, answers);
+  return checksum_of(body) + body;
+}
+
+snapshot_content decode_snapshot(std::string_view bytes) {
+  if (bytes.size() < 9 || checksum_of(bytes.substr(8)) != bytes.substr(0, 8)) {
+    throw error(errc::corrupt_record, "a snapshot fails its checksum");
+  }
+  if (bytes[8] != snapshot_format) throw error(errc::corrupt_record, "a snapshot has an unknown format");
+  bytes.remove_prefix(9);
+  snapshot_content content;
+  content.version = version{take_fixed(bytes)};
+  content.recorded_at = timestamp{std::chrono::microseconds{static_cast<std::int64_t>(take_fixed(bytes))}};
+  content.schema_version = static_cast<std::uint32_t>(take_fixed(bytes));
+  const auto size = take_fixed(bytes);
+  if (size > bytes.size()) throw error(errc::corrupt_record, "a snapshot is cut short");
+  content.state = bytes.substr(0, size);
+  content.commands = bytes.substr(size);
+  return content;
+}
+
+recovered recover(journal& store, const aggregate_type& type, stream_view stream, std::size_t command_ids_kept,
+                  const warn_function& warn, recovery_bounds bounds) {
+  recovered aggregate{type.make(), {}, {}, command_window(command_ids_kept), {}, 0};
+  if (!load_snapshot(store, type, stream, command_ids_kept, warn, bounds, aggregate)) aggregate.state = type.make();
+  if (aggregate.version == bounds.version) return aggregate;
+  store.read(stream, {aggregate.version + 1, bounds.version}, [&](const record_view& record) {
+    if (record.recorded_at > bounds.recorded_at) return false;
+    if (record.version != aggregate.version + 1) {
+      throw error(errc::corrupt_record, to_string(stream) + ": version " + std::to_string(record.version.value) +
+                                            " follows version " + std::to_string(aggregate.version.value) + ", position " +
+                                            std::to_string(record.position.value));
+    }
+    aggregate.state->replay(record);
+    aggregate.commands.replay(record);
+    aggregate.version = record.version;
+    aggregate.recorded_at = record.recorded_at;
+    ++aggregate.events_read;
+    return true;
+  });
+  return aggregate;
+}
+
+recovered recover_as_occurred(journal& store, const aggregate_type& type, stream_view stream, timestamp at) {
+  recovered aggregate{type.make(), {}, {}, command_window(0), {}, 0};
+  store.read(stream, {}, [&](const record_view& record) {
+    ++aggregate.events_read;
+    if (record.occurred_at.value_or(record.recorded_at) > at) return true;
+    aggregate.state->replay(record);
+    aggregate.version = record.version;
+    aggregate.recorded_at = record.recorded_at;
+    return true;
+  });
+  return aggregate;
+}
+
+}  // namespace cairn::actors

@@ -1,0 +1,94 @@
+// The actors that work beside the journal on the same store: readers recover aggregates and read the past, the snapshot writer
+// saves. None of them keeps a commit waiting.
+#include <cairn/actors/crew.hpp>
+
+#include <caf/event_based_actor.hpp>
+
+namespace cairn::actors {
+namespace {
+
+constexpr std::size_t snapshots_kept = 2;
+
+class reader_actor final : public caf::event_based_actor {
+public:
+  reader_actor(caf::actor_config& config, shared_context& shared) : caf::event_based_actor(config), shared_(shared) {}
+
+  const char* name() const override { return "cairn.reader"; }
+
+  caf::behavior make_behavior() override {
+    return {
+        [this](const recovery_request& request) { return bring_back(request); },
+        [this](const read_request& request) { request.job->run(*shared_.store); },
+        [this](const finish&) { quit(); },
+    };
+  }
+
+private:
+  recovery_result bring_back(const recovery_request& request) {
+    recovery_result result{request.incarnation, nullptr, {}, {}};
+    const auto because = [&](errc code, const std::string& detail) {
+      result.code = code;
+      result.detail = to_string(request.stream) + " cannot be recovered: " + detail;
+      shared_.stats.failed_recoveries.fetch_add(1, std::memory_order_relaxed);
+    };
+    try {
+      result.aggregate = std::make_shared<recovered>(
+          recover(*shared_.store, *request.type, request.stream, shared_.bounds.command_ids_kept, shared_.warn));
+      shared_.stats.recoveries.fetch_add(1, std::memory_order_relaxed);
+      shared_.stats.events_recovered.fetch_add(result.aggregate->events_read, std::memory_order_relaxed);
+      if (result.aggregate->snapshot.value > 0) shared_.stats.snapshots_loaded.fetch_add(1, std::memory_order_relaxed);
+    } catch (const error& reason) { because(reason.kind(), reason.detail()); } catch (const std::exception& reason) {
+      because(errc::recovery_failed, reason.what());
+    }
+    return result;
+  }
+
+  shared_context& shared_;
+};
+
+class snapshot_actor final : public caf::event_based_actor {
+public:
+  snapshot_actor(caf::actor_config& config, shared_context& shared) : caf::event_based_actor(config), shared_(shared) {}
+
+  const char* name() const override { return "cairn.snapshots"; }
+
+  caf::behavior make_behavior() override {
+    return {
+        [this](const snapshot_request& request) {
+          return snapshot_result{request.at, save(request)};
+        },
+        [this](const finish&) { quit(); },
+    };
+  }
+
+private:
+  bool save(const snapshot_request& request) {
+    try {
+      auto& snapshots = shared_.store->snapshots();
+      snapshots.save(request.stream, request.at, request.bytes);
+      snapshots.prune(request.stream, snapshots_kept);
+      shared_.stats.snapshots_saved.fetch_add(1, std::memory_order_relaxed);
+      return true;
+    } catch (const std::exception& reason) {
+      // A snapshot is an optimisation: the aggregate lives on, and its next recovery takes longer.
+      shared_.stats.failed_snapshots.fetch_add(1, std::memory_order_relaxed);
+      shared_.warn("the snapshot of " + to_string(request.stream) + " at version " + std::to_string(request.at.value) +
+                   " was not saved: " + reason.what());
+      return false;
+    }
+  }
+
+  shared_context& shared_;
+};
+
+}  // namespace
+
+caf::actor spawn_snapshot_writer(caf::actor_system& system, shared_context& shared, threading how) {
+  return how == threading::own ? system.spawn<snapshot_actor, caf::detached>(shared) : system.spawn<snapshot_actor>(shared);
+}
+
+caf::actor spawn_reader(caf::actor_system& system, shared_context& shared, threading how) {
+  return how == threading::own ? system.spawn<reader_actor, caf::detached>(shared) : system.spawn<reader_actor>(shared);
+}
+
+}  // namespace cairn::actors

@@ -1,0 +1,176 @@
+// What the runtime asks of an aggregate type, and how its events become bytes and state again.
+//
+// Nothing is registered: a type with the members below is an aggregate. examples/product/product.hpp is the one to copy.
+#pragma once
+
+#include <cairn/codec.hpp>
+#include <cairn/decision.hpp>
+#include <cairn/record.hpp>
+
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace cairn {
+
+/// An event: a plain struct with a name that stays on disk for ever, and its fields named to msgpack.
+template <class E>
+concept Event = std::copyable<E> && std::default_initializable<E> && requires {
+  { E::type } -> std::convertible_to<std::string_view>;
+};
+
+namespace detail {
+
+template <class T>
+struct is_variant : std::false_type {};
+template <class... Es>
+struct is_variant<std::variant<Es...>> : std::true_type {};
+
+template <class V>
+struct all_events : std::false_type {};
+template <class... Es>
+struct all_events<std::variant<Es...>> : std::bool_constant<(Event<Es> && ...)> {};
+
+template <class A, class E>
+concept EvolvesWith = noexcept(std::declval<A&>().evolve(std::declval<const E&>()));
+
+template <class A, class V>
+struct evolves_all : std::false_type {};
+template <class A, class... Es>
+struct evolves_all<A, std::variant<Es...>> : std::bool_constant<(EvolvesWith<A, Es> && ...)> {};
+
+template <class A>
+concept HasCategory = requires {
+  { A::category } -> std::convertible_to<std::string_view>;
+};
+template <class A>
+concept HasEvents = is_variant<typename A::Event>::value && all_events<typename A::Event>::value;
+template <class A>
+concept Evolves = evolves_all<A, typename A::Event>::value;
+
+}  // namespace detail
+
+/// A state that is the fold of its events. Required: `category`, `Event` (a std::variant of events), a default constructor (the
+/// state before the first event), for each event a `void evolve(const E&) noexcept`, and for each command that it is asked a
+/// `cairn::decision<Event> decide(const Command&) const`. Its fields must be named to msgpack, for snapshots.
+/// Optional: `static constexpr std::uint32_t schema_version` (1 where absent), raised when an old snapshot no longer fits.
+template <class A>
+concept Aggregate =
+    std::copyable<A> && std::default_initializable<A> && detail::HasCategory<A> && detail::HasEvents<A> && detail::Evolves<A>;
+
+/// A command that aggregate `A` decides: `a.decide(command)` on a const state gives a cairn::decision over A's events.
+template <class C, class A>
+concept CommandOf = requires(const A& state, const C& command) {
+  typename std::remove_cvref_t<decltype(state.decide(command))>::result_type;
+  requires std::same_as < typename std::remove_cvref_t<decltype(state.decide(command))>::event_type,
+  typename A::Event > ;
+};
+
+/// Says in a sentence which of an aggregate's duties is missing. Costs nothing when none is.
+template <class A>
+consteval void require_aggregate() {
+  static_assert(std::copyable<A> && std::default_initializable<A>,
+                "cairn: an aggregate is copyable, and its default constructor gives the state before the first event");
+  static_assert(detail::HasCategory<A>,
+                "cairn: an aggregate has `static constexpr std::string_view category`, its type's name on disk");
+  static_assert(
+      requires { typename A::Event; },
+      "cairn: an aggregate has `using Event = std::variant<...>` of the events that can happen to it");
+  static_assert(detail::HasEvents<A>,
+                "cairn: each event is copyable, default-constructible, and has `static constexpr std::string_view type`");
+  static_assert(detail::Evolves<A>,
+                "cairn: an aggregate has `void evolve(const E&) noexcept` for each of its events; noexcept, because what has "
+                "happened cannot be refused");
+}
+
+/// Says in a sentence what is missing for `A` to take command `C`.
+template <class A, class C>
+consteval void require_command() {
+  require_aggregate<A>();
+  static_assert(
+      requires(A & state, const C& command) { state.decide(command); },
+      "cairn: the aggregate has no `decide(const Command&)` for this command");
+  static_assert(
+      requires(const A& state, const C& command) { state.decide(command); },
+      "cairn: `decide` is const: it decides what shall happen, and evolve makes it so");
+  static_assert(CommandOf<C, A>, "cairn: `decide` gives a cairn::decision<Event> over the aggregate's own events");
+}
+
+/// The schema version of an event or a state: its `schema_version`, or 1.
+template <class T>
+constexpr std::uint32_t schema_version_of() {
+  if constexpr (requires { T::schema_version; }) {
+    return T::schema_version;
+  } else {
+    return 1;
+  }
+}
+
+/// Applies one event to a state.
+template <Aggregate A>
+void evolve(A& state, const typename A::Event& event) noexcept {
+  std::visit([&state](const auto& happened) noexcept { state.evolve(happened); }, event);
+}
+
+/// The state that `events` make, from the beginning.
+template <Aggregate A>
+A fold(std::span<const typename A::Event> events) {
+  A state;
+  for (const auto& event : events) evolve(state, event);
+  return state;
+}
+
+namespace detail {
+
+[[noreturn]] void throw_unknown_event(const record_view& record, std::string_view why);
+
+template <Event E>
+E read_event(const record_view& record) {
+  constexpr auto current = schema_version_of<E>();
+  if (record.schema_version == current) return codec::decode<E>(record.payload);
+  if constexpr (requires(std::uint32_t from, const msgpack::object& old) {
+                  { E::upcast(from, old) } -> std::same_as<E>;
+                }) {
+    if (record.schema_version < current) {
+      return codec::with_object(record.payload,
+                                [&](const msgpack::object& old) { return E::upcast(record.schema_version, old); });
+    }
+  }
+  throw_unknown_event(record, "no way to read that schema version; this program writes version " + std::to_string(current) +
+                                  (record.schema_version < current ? " and has no `upcast` for the event" : ""));
+}
+
+template <class V>
+struct event_reader;
+template <class... Es>
+struct event_reader<std::variant<Es...>> {
+  static std::variant<Es...> read(const record_view& record) {
+    std::variant<Es...> event;
+    const bool known = ((record.type == std::string_view(Es::type) && (event = read_event<Es>(record), true)) || ...);
+    if (!known) throw_unknown_event(record, "no such event type in the aggregate's Event");
+    return event;
+  }
+};
+
+}  // namespace detail
+
+/// Reads a record's payload as an event of `A`. An older schema version goes through the event's
+/// `static E upcast(std::uint32_t from, const msgpack::object& old)`, where it has one.
+/// Throws error(errc::unknown_event) naming type, schema version, aggregate, version and position; also where the payload is
+/// not what the type says.
+template <Aggregate A>
+typename A::Event read_event(const record_view& record) {
+  try {
+    return detail::event_reader<typename A::Event>::read(record);
+  } catch (const error& reason) {
+    if (reason.kind() == errc::unknown_event) throw;
+    detail::throw_unknown_event(record, reason.detail());
+  } catch (const std::bad_cast& reason) { detail::throw_unknown_event(record, reason.what()); }
+}
+
+}  // namespace cairn

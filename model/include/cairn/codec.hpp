@@ -1,0 +1,62 @@
+// Values to msgpack bytes and back. The only place that knows how msgpack is driven.
+#pragma once
+
+#include <cairn/error.hpp>
+
+#include <msgpack.hpp>
+
+#include <exception>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace cairn::codec {
+
+/// Appends `value` to `out`; a type without fields is an empty map. Throws what the type's own packing throws.
+template <class T>
+void encode(std::string& out, const T& value) {
+  struct appender {
+    std::string& bytes;
+    void write(const char* data, std::size_t size) { bytes.append(data, size); }
+  } buffer{out};
+  if constexpr (std::is_empty_v<T>) {
+    msgpack::packer<appender>(buffer).pack_map(0);
+  } else {
+    msgpack::packer<appender>(buffer).pack(value);
+  }
+}
+
+/// Parses exactly `bytes` and hands the object to `use`; the object lives until `use` returns.
+/// Throws error(errc::corrupt_record) where the bytes are not exactly one msgpack value.
+template <class Use>
+auto with_object(std::string_view bytes, Use&& use) {
+  // One arena a thread, emptied before each use: parsing a small event allocates nothing.
+  static thread_local msgpack::zone arena;
+  arena.clear();
+  // No container can be longer than its bytes: a damaged length must not ask for gigabytes.
+  const msgpack::unpack_limit limit(bytes.size(), bytes.size(), bytes.size(), bytes.size(), bytes.size(), 64);
+  const auto in_place = [](msgpack::type::object_type, std::size_t, void*) { return true; };
+  msgpack::object parsed;
+  std::size_t used = 0;
+  try {
+    parsed = msgpack::unpack(arena, bytes.data(), bytes.size(), used, in_place, nullptr, limit);
+  } catch (const std::exception& reason) { throw error(errc::corrupt_record, std::string("not msgpack: ") + reason.what()); }
+  if (used != bytes.size()) throw error(errc::corrupt_record, "more bytes than one msgpack value");
+  return use(static_cast<const msgpack::object&>(parsed));
+}
+
+/// Reads one value from exactly `bytes`. Throws error(errc::corrupt_record) where they are not a `T`.
+template <class T>
+T decode(std::string_view bytes) {
+  return with_object(bytes, [](const msgpack::object& parsed) {
+    try {
+      T value{};
+      if constexpr (!std::is_empty_v<T>) parsed.convert(value);
+      return value;
+    } catch (const std::bad_cast& reason) {
+      throw error(errc::corrupt_record, std::string("msgpack of another type: ") + reason.what());
+    }
+  });
+}
+
+}  // namespace cairn::codec

@@ -1,0 +1,53 @@
+// The keys and values of the index on disk, and the keys of the snapshots, which sort alike.
+//
+// docs/record_format.md, "The index" and "Snapshots", is the grammar. Knows bytes; knows nothing of RocksDB.
+#pragma once
+
+#include "index_memory.hpp"
+
+#include <cairn/identity.hpp>
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cairn::detail {
+
+/// Longer histories are cut into runs of this many records, so that a read from the middle decodes little.
+inline constexpr std::size_t run_records_max = 1024;
+
+/// Whether an aggregate can have this name at all.
+bool is_storable(stream_view stream);
+
+/// What all keys of one aggregate start with, and no key of another.
+std::string stream_prefix(stream_view stream);
+
+/// Makes `key`, which holds a stream_prefix() and perhaps a version, the key of `number`.
+void set_version(std::string& key, std::size_t prefix_bytes, version number);
+
+inline constexpr std::size_t version_suffix_bytes = 8;
+
+/// The version that ends `key`, where the key is one of the aggregate with this prefix.
+std::optional<version> version_of(std::string_view key, std::string_view prefix);
+
+/// Orders names as their prefixes are ordered.
+bool stream_less(stream_view left, stream_view right);
+
+/// Appends the value of a run to `out`.
+void encode_run(std::string& out, std::span<const place> places);
+
+/// How many records a run has. Nothing where the value is damaged.
+std::optional<std::uint64_t> run_size(std::string_view value);
+
+/// Appends the places `from` to `to` (counted from 0, inclusive) of a run to `out`. False where the value is damaged.
+bool decode_run(std::string_view value, std::uint64_t from, std::uint64_t to, std::vector<place>& out);
+
+/// The key of the marker, which sorts before every run.
+inline constexpr std::string_view marker_key{"\0", 1};
+/// What the marker says: the runs hold every record up to `through`.
+std::string encode_marker(position through);
+std::optional<position> decode_marker(std::string_view value);
+
+}  // namespace cairn::detail

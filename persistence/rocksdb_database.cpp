@@ -1,0 +1,299 @@
+#include "rocksdb_database.hpp"
+
+#include "index_run.hpp"
+#include "wal_check.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdarg>
+#include <cstring>
+#include <random>
+#include <rocksdb/cache.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/slice_transform.h>
+#include <rocksdb/table.h>
+#include <vector>
+
+namespace cairn::detail {
+namespace {
+
+constexpr std::uint32_t store_format = 1;
+constexpr std::string_view format_key = "format";
+constexpr std::string_view store_id_key = "store id";
+constexpr std::string_view epoch_key = "epoch";
+
+/// What two keys of one aggregate share: all but the version. Bloom filters are made of these, so that a new aggregate is
+/// known to be new without reading.
+class stream_of_key final : public rocksdb::SliceTransform {
+public:
+  const char* Name() const override { return "cairn.stream"; }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override { return {key.data(), key.size() - version_suffix_bytes}; }
+  bool InDomain(const rocksdb::Slice& key) const override { return key.size() > version_suffix_bytes && key[0] != 0; }
+};
+
+/// No LOG file of RocksDB's own. A build with assertions, as Debian's is, ends the process when that file cannot be written any
+/// more, so a full disk would take the application with it. What goes wrong comes back as a status and is reported as an error.
+class silence final : public rocksdb::Logger {
+public:
+  void Logv(const char*, va_list) override {}
+};
+
+rocksdb::DBOptions make_db_options() {
+  rocksdb::DBOptions options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.paranoid_checks = true;
+  // A tail that a crash tore off is dropped, any other damage is an error; wal_check.hpp sees what this mode does not.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  options.track_and_verify_wals_in_manifest = true;
+  options.recycle_log_file_num = 0;
+  // What was replayed goes to a table at once, so that a torn log is never replayed twice.
+  options.avoid_flush_during_recovery = false;
+  // Snapshots and meta data trickle, and a log file lives as long as anything in it is only in memory.
+  options.max_total_wal_size = std::uint64_t{256} << 20;
+  options.max_background_jobs = 2;
+  options.bytes_per_sync = 1 << 20;
+  options.max_open_files = 500;
+  options.skip_stats_update_on_db_open = true;
+  options.info_log = std::make_shared<silence>();
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  return options;
+}
+
+rocksdb::BlockBasedTableOptions table_options(const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  return table;
+}
+
+rocksdb::ColumnFamilyOptions common_options() {
+  rocksdb::ColumnFamilyOptions options;
+  options.ttl = 0;
+  options.periodic_compaction_seconds = 0;
+  return options;
+}
+
+rocksdb::ColumnFamilyOptions make_log_options(const std::shared_ptr<rocksdb::Cache>& cache) {
+  auto options = common_options();
+  options.write_buffer_size = std::size_t{64} << 20;
+  options.max_write_buffer_number = 4;
+  options.compression = rocksdb::kNoCompression;
+  // Keys only rise, so files never overlap, and compaction hands them down as they are.
+  options.level0_slowdown_writes_trigger = 100;
+  options.level0_stop_writes_trigger = 200;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(cache)));
+  return options;
+}
+
+rocksdb::ColumnFamilyOptions make_keyed_options(const std::shared_ptr<rocksdb::Cache>& cache) {
+  auto options = common_options();
+  options.write_buffer_size = std::size_t{16} << 20;
+  options.prefix_extractor = std::make_shared<stream_of_key>();
+  auto table = table_options(cache);
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.whole_key_filtering = false;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+template <class Integer>
+std::string bytes_of(Integer value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+std::string random_id() {
+  std::random_device random;
+  std::string id;
+  while (id.size() < 16) id += bytes_of(static_cast<std::uint32_t>(random()));
+  return id;
+}
+
+/// Whether RocksDB itself names its files so.
+bool is_rocksdb_file(const std::filesystem::path& file) {
+  const auto name = file.filename().string();
+  static constexpr std::array<std::string_view, 6> starts{"CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-"};
+  const auto begins = [&](std::string_view start) { return name.starts_with(start); };
+  return std::any_of(starts.begin(), starts.end(), begins) || file.extension() == ".log" || file.extension() == ".dbtmp";
+}
+
+/// Whether the default column family is empty. Leaves no trace in a folder that may be another program's.
+bool holds_nothing(const std::string& folder) {
+  rocksdb::DB* raw = nullptr;
+  rocksdb::Options options;
+  options.info_log = std::make_shared<silence>();
+  if (!rocksdb::DB::OpenForReadOnly(options, folder, &raw).ok()) return false;
+  const std::unique_ptr<rocksdb::DB> db(raw);
+  const std::unique_ptr<rocksdb::Iterator> iterator(db->NewIterator(rocksdb::ReadOptions()));
+  iterator->SeekToFirst();
+  return !iterator->Valid() && iterator->status().ok();
+}
+
+}  // namespace
+
+rocksdb_database::rocksdb_database(const std::filesystem::path& folder, const rocksdb_options& options) {
+  // RocksDB knows the folders that this process has open by their spelling, so there must be but one.
+  std::error_code failure;
+  folder_ = std::filesystem::weakly_canonical(folder, failure).string();
+  if (failure || folder_.empty()) folder_ = folder.string();
+  const auto cache = rocksdb::NewLRUCache(options.block_cache_mib << 20);
+  db_options_ = make_db_options();
+  log_options_ = make_log_options(cache);
+  keyed_options_ = make_keyed_options(cache);
+  prepare_folder();
+  open();
+  // Only now is the folder this store's alone.
+  std::filesystem::remove(index_file(), failure);
+  try {
+    read_meta();
+  } catch (...) {
+    release();
+    throw;
+  }
+}
+
+rocksdb_database::~rocksdb_database() { release(); }
+
+void rocksdb_database::release() noexcept {
+  if (!db_) return;
+  for (auto* handle : {default_, log_, index_, snapshots_, meta_}) {
+    if (handle) db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+  }
+  db_->Close().PermitUncheckedError();
+  db_.reset();
+}
+
+void rocksdb_database::refuse(errc code, const std::string& what) const { throw error(code, folder_ + ": " + what); }
+
+void rocksdb_database::check(const rocksdb::Status& status, std::string_view what, errc damage) const {
+  if (status.ok()) return;
+  const bool damaged = status.IsCorruption() || status.IsNotFound();
+  refuse(damaged ? damage : errc::journal_unavailable, "cannot " + std::string(what) + ": " + status.ToString());
+}
+
+// Refuses whatever is not a store of cairn before RocksDB writes its first byte.
+void rocksdb_database::prepare_folder() {
+  namespace fs = std::filesystem;
+  try {
+    fs::create_directories(folder_);
+    if (!fs::exists(fs::path(folder_) / "CURRENT")) {
+      for (const auto& entry : fs::directory_iterator(folder_)) {
+        if (entry.path().extension() == ".sst") {
+          refuse(errc::corrupt_store, "the file CURRENT is missing beside tables with data; restore the folder from a backup");
+        }
+        // A store whose making was interrupted has such files and no other.
+        if (!is_rocksdb_file(entry.path())) {
+          refuse(errc::unknown_format, "holds something else than a cairn store (" + entry.path().filename().string() +
+                                           "); choose another folder, or an empty one");
+        }
+      }
+      return;
+    }
+  } catch (const fs::filesystem_error& failure) {
+    refuse(errc::journal_unavailable, std::string("cannot be made or read: ") + failure.what());
+  }
+  std::vector<std::string> families;
+  check(rocksdb::DB::ListColumnFamilies(db_options_, folder_, &families), "read the list of its column families",
+        errc::corrupt_store);
+  const auto has = [&](std::string_view name) { return std::find(families.begin(), families.end(), name) != families.end(); };
+  const bool made = has("log") && has("snapshots") && has("meta");
+  // Without the three it is a store whose making was interrupted, or another program's database.
+  if (!made && (families.size() > 1 && !has("log"))) {
+    refuse(errc::unknown_format, "is a RocksDB database of another program; choose another folder");
+  }
+  if (!made && families.size() == 1 && !holds_nothing(folder_)) {
+    refuse(errc::unknown_format, "is a RocksDB database of another program; choose another folder");
+  }
+}
+
+void rocksdb_database::open() {
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families{{rocksdb::kDefaultColumnFamilyName, common_options()},
+                                                              {"log", log_options_},
+                                                              {"index", keyed_options_},
+                                                              {"snapshots", keyed_options_},
+                                                              {"meta", common_options()}};
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  check_write_ahead_logs(folder_);
+  const auto status = rocksdb::DB::Open(db_options_, folder_, families, &handles, &db);
+  const auto reason = status.ToString();
+  const auto says = [&](std::string_view words) { return reason.find(words) != std::string::npos; };
+  if (status.IsIOError() && (says("lock hold by current process") || says("While lock file"))) {
+    refuse(errc::store_in_use, "is open in this or another process; close it there, or choose another folder");
+  }
+  if (status.IsInvalidArgument()) {
+    refuse(errc::unknown_format, "is not a store that this program can open: " + reason);
+  }
+  if (status.IsCorruption()) {
+    refuse(errc::corrupt_store, "is damaged: " + reason + ". Keep a copy of the folder and restore it from a backup");
+  }
+  check(status, "open the store", errc::corrupt_store);
+  db_.reset(db);
+  default_ = handles[0];
+  log_ = handles[1];
+  index_ = handles[2];
+  snapshots_ = handles[3];
+  meta_ = handles[4];
+}
+
+void rocksdb_database::read_meta() {
+  const auto get = [&](std::string_view key) {
+    std::string value;
+    const auto status = db_->Get(rocksdb::ReadOptions(), meta_, slice(key), &value);
+    if (!status.IsNotFound()) check(status, "read what kind of store it is", errc::corrupt_store);
+    return value;
+  };
+  const auto format = get(format_key);
+  if (format.empty()) {
+    const std::unique_ptr<rocksdb::Iterator> any(db_->NewIterator(rocksdb::ReadOptions(), log_));
+    any->SeekToFirst();
+    if (any->Valid()) refuse(errc::unknown_format, "holds a log but no format version; it is not a cairn store");
+    store_id_ = random_id();
+    return write_meta(true);
+  }
+  std::uint32_t version = 0;
+  if (format.size() == sizeof version) std::memcpy(&version, format.data(), sizeof version);
+  if (version != store_format) {
+    refuse(errc::unknown_format, "was written in format " + std::to_string(version) + ", and this program knows format " +
+                                     std::to_string(store_format) +
+                                     "; open it with the version of cairn that wrote it, and export it from there");
+  }
+  store_id_ = get(store_id_key);
+  const auto epoch = get(epoch_key);
+  if (store_id_.size() != 16 || epoch.size() != sizeof epoch_) refuse(errc::corrupt_store, "has damaged meta data");
+  std::memcpy(&epoch_, epoch.data(), sizeof epoch_);
+  write_meta(false);
+}
+
+void rocksdb_database::write_meta(bool fresh) {
+  rocksdb::WriteBatch batch;
+  if (fresh) {
+    batch.Put(meta_, slice(format_key), bytes_of(store_format)).PermitUncheckedError();
+    batch.Put(meta_, slice(store_id_key), store_id_).PermitUncheckedError();
+  }
+  batch.Put(meta_, slice(epoch_key), bytes_of(++epoch_)).PermitUncheckedError();
+  rocksdb::WriteOptions write;
+  write.sync = true;
+  check(db_->Write(write, &batch), "write its meta data", errc::corrupt_store);
+}
+
+void rocksdb_database::clear_index() {
+  check(db_->DropColumnFamily(index_), "drop the index", errc::corrupt_store);
+  check(db_->DestroyColumnFamilyHandle(index_), "drop the index", errc::corrupt_store);
+  index_ = nullptr;
+  check(db_->CreateColumnFamily(keyed_options_, "index", &index_), "make an empty index", errc::corrupt_store);
+}
+
+rocksdb::Options rocksdb_database::index_file_options() const { return {db_options_, keyed_options_}; }
+
+std::string rocksdb_database::index_file() const { return folder_ + "/index-being-written"; }
+
+void rocksdb_database::flush() {
+  rocksdb::FlushOptions options;
+  check(db_->Flush(options, {log_, snapshots_, meta_}), "flush");
+}
+
+}  // namespace cairn::detail

@@ -1,0 +1,77 @@
+// The RocksDB folder of a journal: opened, checked and closed, with its column families, options and error messages.
+//
+// Everything about RocksDB that has nothing to do with events. docs/decisions/0002-recovery.md says why the options are these.
+#pragma once
+
+#include <cairn/error.hpp>
+#include <cairn/rocksdb_journal.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <rocksdb/db.h>
+#include <rocksdb/options.h>
+#include <string>
+#include <string_view>
+
+namespace cairn::detail {
+
+inline rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+inline std::string_view view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+/// An open folder. Immovable: RocksDB's handles refer to it.
+class rocksdb_database {
+public:
+  /// Throws what rocksdb_journal() is documented to throw.
+  rocksdb_database(const std::filesystem::path& folder, const rocksdb_options& options);
+  ~rocksdb_database();
+  rocksdb_database(const rocksdb_database&) = delete;
+  rocksdb_database& operator=(const rocksdb_database&) = delete;
+
+  rocksdb::DB& db() const { return *db_; }
+  rocksdb::ColumnFamilyHandle* log() const { return log_; }
+  rocksdb::ColumnFamilyHandle* index() const { return index_; }
+  rocksdb::ColumnFamilyHandle* snapshots() const { return snapshots_; }
+
+  const std::string& folder() const { return folder_; }
+  /// The random 16 bytes that this store was given when it was made.
+  const std::string& store_id() const { return store_id_; }
+  /// How often the store has been opened, this time included.
+  std::uint64_t epoch() const { return epoch_; }
+
+  /// Does nothing where `status` is well. Throws error(errc::journal_unavailable) where the disk refuses, and error(damage)
+  /// where the bytes are wrong; the detail says what could not be done, in which folder, and why.
+  void check(const rocksdb::Status& status, std::string_view what, errc damage = errc::corrupt_record) const;
+
+  /// Makes the index empty, as it is before the first write-behind.
+  void clear_index();
+  /// What the files of the index are written with.
+  rocksdb::Options index_file_options() const;
+  /// Where the next file of the index is written before it is taken in.
+  std::string index_file() const;
+
+  /// Brings all that is in memory to files, so that the next opening has nothing to replay.
+  void flush();
+
+private:
+  void prepare_folder();
+  void open();
+  void read_meta();
+  void write_meta(bool fresh);
+  void release() noexcept;
+  [[noreturn]] void refuse(errc code, const std::string& what) const;
+
+  std::string folder_;
+  rocksdb::DBOptions db_options_;
+  rocksdb::ColumnFamilyOptions log_options_;
+  rocksdb::ColumnFamilyOptions keyed_options_;  // of the index and the snapshots
+  std::unique_ptr<rocksdb::DB> db_;
+  rocksdb::ColumnFamilyHandle* default_ = nullptr;
+  rocksdb::ColumnFamilyHandle* log_ = nullptr;
+  rocksdb::ColumnFamilyHandle* index_ = nullptr;
+  rocksdb::ColumnFamilyHandle* snapshots_ = nullptr;
+  rocksdb::ColumnFamilyHandle* meta_ = nullptr;
+  std::string store_id_;
+  std::uint64_t epoch_ = 0;
+};
+
+}  // namespace cairn::detail

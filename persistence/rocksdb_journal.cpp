@@ -1,0 +1,442 @@
+// The journal over RocksDB: appends become chunks of the log, and reads find them through the index.
+//
+// Read append() downward: stage, write, publish. What is staged is nowhere to be seen until it is written, and is forgotten
+// where the write fails.
+#include <cairn/rocksdb_journal.hpp>
+
+#include "index_run.hpp"
+#include "log_chunk.hpp"
+#include "rocksdb_database.hpp"
+#include "rocksdb_index.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <rocksdb/write_batch.h>
+#include <utility>
+
+namespace cairn {
+namespace {
+
+using detail::slice;
+using detail::view;
+
+/// A read of one aggregate collects the places of so many records at a time.
+constexpr std::uint64_t window_records = 1024;
+/// … and asks RocksDB for so many chunks at a time.
+constexpr std::size_t chunks_at_once = 64;
+/// What a reader of the whole log asks the disk for at a time.
+constexpr std::size_t readahead_bytes = std::size_t{1} << 20;
+constexpr std::uint64_t index_events_max = 100'000'000;
+constexpr std::uint64_t block_cache_mib_max = std::uint64_t{1} << 20;
+
+rocksdb_options checked(rocksdb_options options) {
+  if (options.index_events_in_memory_max < 1 || options.index_events_in_memory_max > index_events_max) {
+    throw error(errc::invalid_argument, "index_events_in_memory_max must be 1 to 100,000,000");
+  }
+  if (options.block_cache_mib > block_cache_mib_max) throw error(errc::invalid_argument, "block_cache_mib must be 0 to 1,048,576");
+  return options;
+}
+
+/// The version that a body starts with: one byte of flags, then a varint. 0 where there is none.
+std::uint64_t version_of_body(std::string_view body) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 1; i < body.size() && i <= 10; ++i) {
+    const auto byte = static_cast<unsigned char>(body[i]);
+    value |= std::uint64_t{byte & 0x7fU} << (7 * (i - 1));
+    if (byte < 0x80) return value;
+  }
+  return 0;
+}
+
+class rocksdb_snapshots final : public snapshot_store {
+public:
+  explicit rocksdb_snapshots(const detail::rocksdb_database& database) : database_(database) {}
+
+  void save(stream_view stream, version at, std::string_view bytes) override {
+    if (!detail::is_storable(stream)) throw error(errc::invalid_argument, "no aggregate can be called so");
+    // A snapshot that a power cut takes away is only made again, so none is worth a sync.
+    const auto status = database_.db().Put(rocksdb::WriteOptions(), database_.snapshots(), key(stream, at), slice(bytes));
+    database_.check(status, "save a snapshot of " + to_string(stream), errc::journal_unavailable);
+  }
+
+  std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override {
+    if (!detail::is_storable(stream)) return std::nullopt;
+    const auto prefix = detail::stream_prefix(stream);
+    const auto found = iterate();
+    found->SeekForPrev(key(stream, at_most));
+    const auto at = here(*found, prefix);
+    if (!at) return std::nullopt;
+    return stored_snapshot{*at, found->value().ToString()};
+  }
+
+  void prune(stream_view stream, std::size_t keep) override {
+    if (!detail::is_storable(stream)) return;
+    const auto prefix = detail::stream_prefix(stream);
+    const auto found = iterate();
+    rocksdb::WriteBatch batch;
+    found->SeekForPrev(key(stream, version::max()));
+    for (std::size_t seen = 0; here(*found, prefix); found->Prev()) {
+      if (++seen > keep) check(batch.Delete(database_.snapshots(), found->key()), "delete");
+    }
+    if (batch.Count() > 0) check(database_.db().Write(rocksdb::WriteOptions(), &batch), "delete");
+  }
+
+private:
+  static std::string key(stream_view stream, version at) {
+    auto key = detail::stream_prefix(stream);
+    detail::set_version(key, key.size(), at);
+    return key;
+  }
+
+  std::unique_ptr<rocksdb::Iterator> iterate() const {
+    return std::unique_ptr<rocksdb::Iterator>(database_.db().NewIterator(rocksdb::ReadOptions(), database_.snapshots()));
+  }
+
+  std::optional<version> here(const rocksdb::Iterator& found, std::string_view prefix) const {
+    if (found.Valid()) return detail::version_of(view(found.key()), prefix);
+    check(found.status(), "read");
+    return std::nullopt;
+  }
+
+  void check(const rocksdb::Status& status, const std::string& what) const {
+    database_.check(status, what + " snapshots", errc::journal_unavailable);
+  }
+
+  const detail::rocksdb_database& database_;
+};
+
+class rocksdb_store final : public journal {
+public:
+  rocksdb_store(const std::filesystem::path& folder, const rocksdb_options& options)
+      : database_(folder, options), snapshots_(database_), index_(database_, options) {
+    write_options_.sync = options.durability == durability::synced;
+    try {
+      recover();
+    } catch (const error& failure) {
+      index_.abandon();
+      if (failure.kind() != errc::corrupt_record) throw;
+      throw error(errc::corrupt_store, database_.folder() + ": " + failure.detail() +
+                                           ". Keep a copy of the folder and restore it from a backup");
+    }
+  }
+
+  ~rocksdb_store() override;
+
+  void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
+    if (appends.size() != outcomes.size()) throw error(errc::invalid_argument, "append() needs one outcome for each append");
+    if (!failure_.empty()) throw error(errc::journal_unavailable, failure_);
+    index_.make_room();
+    try {
+      stage(appends, outcomes);
+    } catch (...) {
+      unstage();
+      throw;
+    }
+    if (staged_.empty()) return;
+    try {
+      write();
+      publish();
+    } catch (const std::exception& reason) {
+      unstage();
+      refuse_from_now_on(reason);
+    }
+  }
+
+  void read(stream_view stream, version_range range, const record_visitor& visit) const override {
+    auto found = index_.look_up(stream);
+    auto next = std::max<std::uint64_t>(range.from.value, 1);
+    auto end = std::min(range.to.value, found.version());
+    if (range.limit == 0 || next > end) return;
+    end = next + std::min(end - next, range.limit - 1);
+    std::vector<detail::place> places;
+    while (next <= end) {
+      const auto last = next + std::min(end - next, window_records - 1);
+      places.clear();
+      found.collect(next, last, places);
+      if (!visit_places(stream, version{next}, places, visit)) return;
+      next = last + 1;
+    }
+  }
+
+  position read_all(position from, const record_visitor& visit) const override;
+
+  version highest(stream_view stream) const override { return version{index_.look_up(stream).version()}; }
+
+  position last() const override { return position{last_.load(std::memory_order_acquire)}; }
+
+  snapshot_store& snapshots() override { return snapshots_; }
+
+private:
+  void stage(std::span<const atomic_append> appends, std::span<append_outcome> outcomes);
+  append_outcome stage_one(atomic_append append, std::span<const std::uint64_t> hashes);
+  void stage_frames(const addition& addition, std::uint32_t stream);
+  void close_chunk();
+  void unstage();
+  void write();
+  void publish();
+  [[noreturn]] void refuse_from_now_on(const std::exception& reason);
+
+  void recover();
+  bool visit_places(stream_view stream, version first, std::span<const detail::place> places, const record_visitor& visit) const;
+  std::unique_ptr<rocksdb::Iterator> iterate_log() const;
+
+  detail::rocksdb_database database_;
+  rocksdb_snapshots snapshots_;
+  detail::rocksdb_index index_;
+  rocksdb::WriteOptions write_options_;
+  std::atomic<std::uint64_t> last_ = 0;
+
+  // The writer's own. The buffers keep their memory from batch to batch.
+  detail::sha256 sha256_;
+  detail::digest head_{};  // the hash of the last durable chunk
+  detail::digest staged_head_{};
+  detail::chunk_writer chunk_;
+  rocksdb::WriteBatch batch_;
+  std::vector<std::uint64_t> hashes_;  // of the aggregates of all additions
+  std::vector<detail::staged_record> staged_;
+  std::vector<std::uint32_t> touched_;  // the aggregates of the batch
+  std::string failure_;                 // why a write failed; empty while none has
+};
+
+rocksdb_store::~rocksdb_store() {
+  if (!failure_.empty()) return;
+  try {
+    database_.flush();
+  } catch (const error&) {
+    // What is not in tables is in the write-ahead log.
+  }
+}
+
+void rocksdb_store::stage(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) {
+  staged_.clear();
+  touched_.clear();
+  batch_.Clear();
+  staged_head_ = head_;
+  chunk_.begin(last() + 1, head_);
+  hashes_.clear();
+  for (const auto& append : appends) {
+    for (const auto& addition : append) hashes_.push_back(detail::stream_table::hash(addition.stream));
+  }
+  index_.expect(hashes_);
+  std::span<const std::uint64_t> hashes(hashes_);
+  for (std::size_t i = 0; i < appends.size(); ++i) {
+    outcomes[i] = stage_one(appends[i], hashes.first(appends[i].size()));
+    hashes = hashes.subspan(appends[i].size());
+  }
+  if (!chunk_.empty()) close_chunk();
+}
+
+append_outcome rocksdb_store::stage_one(atomic_append append, std::span<const std::uint64_t> hashes) {
+  const auto touched_before = touched_.size();
+  for (std::size_t n = 0; n < append.size(); ++n) {
+    const auto& addition = append[n];
+    const auto stream = index_.find(addition.stream, hashes[n]);
+    auto& stands = index_.staged(stream);
+    if (stands != addition.expected.value) {
+      const version conflicting{stands};
+      for (auto i = touched_.size(); i-- > touched_before;) {
+        index_.staged(touched_[i]) = append[i - touched_before].expected.value;
+      }
+      touched_.resize(touched_before);
+      return {.stored = false, .first = {}, .stands = conflicting};
+    }
+    stands += addition.events;
+    touched_.push_back(stream);
+  }
+  const auto first = chunk_.next();
+  for (std::size_t i = 0; i < append.size(); ++i) stage_frames(append[i], touched_[touched_before + i]);
+  return {.stored = true, .first = first, .stands = {}};
+}
+
+void rocksdb_store::stage_frames(const addition& addition, std::uint32_t stream) {
+  auto frames = addition.frames;
+  std::string_view body;
+  std::uint32_t count = 0;
+  while (next_frame(frames, body)) {
+    ++count;
+    // A record that is not what the index will say of it could never be read again.
+    if (version_of_body(body) != addition.expected.value + count) {
+      throw error(errc::invalid_argument, "the frames of " + to_string(addition.stream) + " do not follow its version");
+    }
+    if (!chunk_.has_room(body.size())) {
+      close_chunk();
+      chunk_.begin(chunk_.next(), staged_head_);
+    }
+    staged_.push_back({stream, chunk_.add(body)});
+  }
+  if (count == 0 || count != addition.events) {
+    throw error(errc::invalid_argument, "the frames of " + to_string(addition.stream) + " are not as many as its events");
+  }
+}
+
+void rocksdb_store::close_chunk() {
+  const auto key = detail::log_key(chunk_.first());
+  const std::string_view key_bytes(key.data(), key.size());
+  const auto value = chunk_.finish();
+  staged_head_ = sha256_(key_bytes, value);
+  database_.check(batch_.Put(database_.log(), slice(key_bytes), slice(value)), "append", errc::journal_unavailable);
+}
+
+void rocksdb_store::unstage() {
+  for (const auto stream : touched_) index_.unstage(stream);
+}
+
+void rocksdb_store::write() {
+  database_.check(database_.db().Write(write_options_, &batch_), "append", errc::journal_unavailable);
+}
+
+void rocksdb_store::publish() {
+  const auto first = last() + 1;
+  index_.publish(first, staged_);
+  head_ = staged_head_;
+  last_.store(first.value + staged_.size() - 1, std::memory_order_release);
+}
+
+// Whether the batch is on the disk is unknown now, and so is what another sync would mean: after one that failed, the system may
+// call pages clean that never reached the disk. Only reading everything back, by opening the store again, tells.
+void rocksdb_store::refuse_from_now_on(const std::exception& reason) {
+  index_.abandon();
+  failure_ = std::string("an append failed, and the store takes no more until it is opened again: ") + reason.what();
+  throw error(errc::journal_unavailable, failure_);
+}
+
+std::unique_ptr<rocksdb::Iterator> rocksdb_store::iterate_log() const {
+  rocksdb::ReadOptions options;
+  options.readahead_size = readahead_bytes;
+  options.fill_cache = false;  // a walk through all of it would push out what aggregates are read from
+  return std::unique_ptr<rocksdb::Iterator>(database_.db().NewIterator(options, database_.log()));
+}
+
+bool rocksdb_store::visit_places(stream_view stream, version first, std::span<const detail::place> places,
+                                 const record_visitor& visit) const {
+  std::array<std::array<char, 8>, chunks_at_once> keys;
+  std::array<rocksdb::Slice, chunks_at_once> key_slices;
+  std::array<rocksdb::PinnableSlice, chunks_at_once> values;
+  std::array<rocksdb::Status, chunks_at_once> statuses;
+  for (std::size_t next = 0; next < places.size();) {
+    std::size_t chunks = 0;
+    std::size_t end = next;
+    for (; end < places.size(); ++end) {
+      if (end > next && places[end].chunk == places[end - 1].chunk) continue;
+      if (chunks == chunks_at_once) break;
+      keys[chunks] = detail::log_key(position{places[end].chunk});
+      key_slices[chunks] = {keys[chunks].data(), keys[chunks].size()};
+      values[chunks].Reset();
+      ++chunks;
+    }
+    database_.db().MultiGet(rocksdb::ReadOptions(), database_.log(), chunks, key_slices.data(), values.data(), statuses.data(),
+                            true);
+    std::size_t chunk = 0;
+    std::optional<detail::chunk_reader> reader;
+    for (auto here = next; here < end; ++here) {
+      const auto expected = first + here;
+      const auto where = places[here].where();
+      record_view record;
+      try {
+        if (here > next && places[here].chunk != places[here - 1].chunk) {
+          ++chunk;
+          reader.reset();
+        }
+        if (!reader) {
+          database_.check(statuses[chunk], "read the log");
+          reader.emplace(view(key_slices[chunk]), view(values[chunk]));
+        }
+        record = decode_record(where, reader->at(places[here].slot));
+        if (record.stream != stream || record.version != expected) {
+          throw error(errc::corrupt_record, "the log has version " + std::to_string(record.version.value) + " of " +
+                                                to_string(record.stream) + " there");
+        }
+      } catch (const error& failure) {
+        throw error(failure.kind(), "version " + std::to_string(expected.value) + " of " + to_string(stream) + ", at position " +
+                                        std::to_string(where.value) + ": " + failure.detail());
+      }
+      if (!visit(record)) return false;
+    }
+    next = end;
+  }
+  return true;
+}
+
+position rocksdb_store::read_all(position from, const record_visitor& visit) const {
+  from = std::max(from, position{1});
+  const auto end = last();
+  if (from > end) return from;
+  const auto missing = [&] {
+    return error(errc::corrupt_record, database_.folder() + ": the log has no record at position " + std::to_string(from.value));
+  };
+  const auto chunks = iterate_log();
+  const auto key = detail::log_key(from);
+  chunks->SeekForPrev({key.data(), key.size()});
+  for (bool inside = true; from <= end; chunks->Next(), inside = false) {
+    if (!chunks->Valid()) {
+      database_.check(chunks->status(), "read the log at position " + std::to_string(from.value));
+      throw missing();
+    }
+    detail::chunk_reader chunk(view(chunks->key()), view(chunks->value()));
+    if (inside ? from >= chunk.end() : from != chunk.first()) throw missing();
+    auto slot = static_cast<std::uint32_t>(from.value - chunk.first().value);
+    for (; !chunk.done(); ++slot) {
+      const auto where = from;
+      from = from + 1;
+      if (!visit(decode_record(where, chunk.at(slot)))) return from;
+    }
+  }
+  return from;
+}
+
+// Reads the log from where the index on disk ends, checks the chain from there, and so learns the head and the last position.
+void rocksdb_store::recover() {
+  const auto through = index_.complete_through();
+  const auto chunks = iterate_log();
+  const auto damaged = [&](const std::string& what) { return error(errc::corrupt_store, database_.folder() + ": " + what); };
+  const auto valid = [&] {
+    if (!chunks->Valid()) database_.check(chunks->status(), "read the log", errc::corrupt_store);
+    return chunks->Valid();
+  };
+  head_ = sha256_(database_.store_id());
+
+  chunks->SeekToLast();
+  const auto end = valid() ? detail::chunk_reader(view(chunks->key()), view(chunks->value())).end() : position{1};
+  if (through >= end) {
+    throw damaged("the index goes to position " + std::to_string(through.value) + ", and the log only to position " +
+                  std::to_string(end.value - 1) + ": records that were stored are missing. Keep a copy of the folder and " +
+                  "restore it from a backup");
+  }
+  if (end == position{1}) return;
+
+  // The chunk of the first record that the index lacks; the last one where it lacks none, for the head's sake.
+  const auto key = detail::log_key(std::min(through + 1, position{end.value - 1}));
+  chunks->SeekForPrev({key.data(), key.size()});
+  if (!valid()) throw damaged("the log does not begin at position 1");
+  position next{1};
+  if (detail::from_log_key(view(chunks->key())) != next) {
+    chunks->Prev();
+    if (!valid()) throw damaged("the log does not begin at position 1");
+    next = detail::chunk_reader(view(chunks->key()), view(chunks->value())).end();
+    head_ = sha256_(view(chunks->key()), view(chunks->value()));
+    chunks->Next();
+  }
+  for (; valid(); chunks->Next()) {
+    detail::chunk_reader chunk(view(chunks->key()), view(chunks->value()));
+    if (chunk.first() != next) throw damaged("the log has no record at position " + std::to_string(next.value));
+    if (chunk.previous() != std::string_view(head_.data(), head_.size())) {
+      throw damaged("the chain breaks at position " + std::to_string(next.value) +
+                    ": the chunk there does not carry the hash of the one before it");
+    }
+    for (std::uint8_t slot = 0; !chunk.done(); ++slot, next = next + 1) {
+      const auto record = decode_record(next, chunk.next());
+      if (next > through) index_.restore(record, slot);
+    }
+    head_ = sha256_(view(chunks->key()), view(chunks->value()));
+  }
+  last_ = next.value - 1;
+}
+
+}  // namespace
+
+std::unique_ptr<journal> rocksdb_journal(const std::filesystem::path& folder, rocksdb_options options) {
+  return std::make_unique<rocksdb_store>(folder, checked(options));
+}
+
+}  // namespace cairn

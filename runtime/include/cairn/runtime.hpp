@@ -1,0 +1,505 @@
+// What an application holds: one runtime over one journal. Ask, look, look back, drain.
+//
+// Every call comes in two forms: with any Asio completion token (a callback, use_awaitable, use_future, …), whose handler is
+// called through its associated executor with (boost::system::error_code, result); and without one, for plain threads, which
+// blocks and throws cairn::error. Never block one of the threads that run your handlers.
+#pragma once
+
+#include <cairn/actors/engine.hpp>
+#include <cairn/answer.hpp>
+#include <cairn/command_options.hpp>
+#include <cairn/journal.hpp>
+#include <cairn/limits.hpp>
+#include <cairn/time.hpp>
+
+// Boost 1.74's awaitable.hpp uses std::exchange without including it.
+#include <utility>
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <semaphore>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace cairn {
+
+struct runtime_options {
+  /// Where events and snapshots are kept. Shared with the runtime until it has drained.
+  std::shared_ptr<cairn::journal> journal = {};
+  /// Operations taken in and not answered yet, reads included. At least 1. Past it: errc::overloaded, or waiting, as the
+  /// command chose.
+  std::size_t in_flight_max = 100'000;
+  /// Commands that wait for a place. Past it: errc::overloaded.
+  std::size_t waiting_max = 100'000;
+  /// The bounds of the actors; the runtime's constructor says in a sentence which of them is out of its range.
+  actors::settings bounds = {};
+  cairn::clock clock = system_now;
+  /// Told of what went wrong and was survived (a failed recovery, a damaged snapshot). From any thread; must not block.
+  actors::warn_function on_warning = warn_on_stderr;
+
+  static void warn_on_stderr(const std::string& sentence);
+};
+
+/// The moment, in the business's own time, as of which a state is wanted: events count by occurred-at, where they have one.
+struct as_occurred {
+  timestamp at;
+};
+
+/// Whether drain() leaves a snapshot of each live aggregate, so that the next start reads no events after it.
+enum class drain_snapshots { yes, no };
+
+namespace detail {
+
+class runtime_core;
+
+/// An operation that holds one of the runtime's places from its admission to its answer.
+class admitted_operation : public actors::operation {
+public:
+  admitted_operation(runtime_core& core, const actors::aggregate_type& type, std::string id, command_options options)
+      : operation(type, std::move(id), std::move(options)), core_(core) {}
+  bool admitted = false;
+
+protected:
+  void leave() noexcept;
+
+private:
+  runtime_core& core_;
+};
+
+/// The compiled part of the runtime. Thread safety: every member from any thread.
+class runtime_core {
+public:
+  explicit runtime_core(runtime_options options);
+  ~runtime_core();
+
+  void submit(actors::operation_ptr asked, admitted_operation& place);
+  /// False: refused, and `refusal` says why.
+  bool submit_read(stream_view stream, std::shared_ptr<actors::read_job> job, actors::outcome& refusal);
+  void leave() noexcept;
+  void drain(drain_snapshots snapshots);
+  /// Drains on a thread of its own, then calls `done` there.
+  void drain_in_background(drain_snapshots snapshots, std::function<void()> done);
+  const actors::warn_function& warn() const noexcept;
+  const actors::counters& stats() const noexcept;
+  std::size_t in_flight() const noexcept;
+
+private:
+  struct implementation;
+  std::unique_ptr<implementation> self_;
+};
+
+inline void admitted_operation::leave() noexcept {
+  if (std::exchange(admitted, false)) core_.leave();
+}
+
+/// A completion handler with the work that keeps its executor alive until it is called.
+template <class Handler>
+class completion {
+public:
+  explicit completion(Handler handler) : handler_(std::move(handler)), work_(boost::asio::get_associated_executor(handler_)) {}
+
+  template <class Value>
+  void operator()(errc code, Value value) {
+    auto executor = work_.get_executor();
+    boost::asio::post(
+        executor, boost::asio::bind_executor(executor, [handler = std::move(handler_), code, value = std::move(value)]() mutable {
+          std::move(handler)(code == errc{} ? boost::system::error_code{} : make_asio_code(code), std::move(value));
+        }));
+    work_.reset();
+  }
+
+private:
+  Handler handler_;
+  boost::asio::executor_work_guard<boost::asio::associated_executor_t<Handler>> work_;
+};
+
+/// The blocking form's handler: called where the answer is made, and wakes the thread that waits.
+template <class Value>
+struct blocking_slot {
+  errc code{};
+  Value value;
+  std::binary_semaphore ready{0};
+
+  Value wait() {
+    ready.acquire();
+    if (code != errc{}) throw error(code, value.detail);
+    return std::move(value);
+  }
+};
+
+template <class Value>
+struct blocking_completion {
+  blocking_slot<Value>* slot;
+  void operator()(errc code, Value value) {
+    slot->code = code;
+    slot->value = std::move(value);
+    slot->ready.release();
+  }
+};
+
+template <Aggregate A, class Command>
+using decision_of = std::remove_cvref_t<decltype(std::declval<const A&>().decide(std::declval<const Command&>()))>;
+
+template <Aggregate A, class Command>
+using answer_of = answer<typename decision_of<A, Command>::result_type>;
+
+/// A command on its way to an aggregate.
+template <Aggregate A, class Command, class Complete>
+class ask_operation final : public admitted_operation {
+  using decision_type = decision_of<A, Command>;
+  using result_type = typename decision_type::result_type;
+
+public:
+  ask_operation(runtime_core& core, std::string id, Command command, command_options options, Complete complete)
+      : admitted_operation(core, actors::type_of<A>, std::move(id), std::move(options)), command_(std::move(command)),
+        complete_(std::move(complete)) {}
+  ~ask_operation() override { complete_abandoned(); }
+
+  void decide(const actors::hosted_state& state, actors::draft& into, actors::outcome& answer) override {
+    decision_.emplace(static_cast<const actors::hosted<A>&>(state).value.decide(command_));
+    if (const auto* no = decision_->rejected()) {
+      answer.rejected = true;
+      answer.reason = no->reason;
+      return;
+    }
+    if constexpr (!std::is_void_v<result_type>) codec::encode(answer.result, decision_->result());
+    const auto events = decision_->events();
+    if (events.size() > limits::events_per_decision_max) {
+      throw error(errc::invalid_argument, "a decision has " + std::to_string(events.size()) + " events, and may have " +
+                                              std::to_string(limits::events_per_decision_max));
+    }
+    // What is kept for evolve() is what the bytes say: an event that does not read back never becomes durable, and the live
+    // state can never differ from a replayed one.
+    std::string payload;
+    for (std::size_t index = 0; index < events.size(); ++index) {
+      payload.clear();
+      record_view written;
+      std::visit(
+          [&]<class E>(const E& event) {
+            codec::encode(payload, event);
+            written.type = E::type;
+            written.schema_version = schema_version_of<E>();
+          },
+          events[index]);
+      into.add(written.type, written.schema_version, payload, static_cast<std::uint32_t>(index),
+               static_cast<std::uint32_t>(events.size()), answer.result);
+      written.stream = stream();
+      written.payload = payload;
+      events[index] = read_event<A>(written);
+    }
+  }
+
+  void evolve(actors::hosted_state& state, actors::evolve_observer& observer) noexcept override {
+    auto& value = static_cast<actors::hosted<A>&>(state).value;
+    for (const auto& event : std::as_const(*decision_).events()) {
+      cairn::evolve(value, event);
+      observer.evolved();
+    }
+  }
+
+private:
+  void deliver(actors::outcome&& told) noexcept override {
+    leave();
+    answer_of<A, Command> answer;
+    answer.version = told.version;
+    answer.events = told.events;
+    answer.repeated = told.repeated;
+    answer.detail = std::move(told.detail);
+    if (told.rejected) answer.rejected = rejection{std::move(told.reason)};
+    if constexpr (!std::is_void_v<result_type>) {
+      if (told.code == errc{} && !told.rejected) answer.result = codec::decode<result_type>(told.result);
+    }
+    complete_(told.code, std::move(answer));
+  }
+
+  Command command_;
+  std::optional<decision_type> decision_;
+  Complete complete_;
+};
+
+/// A look at an aggregate's present state: a command that decides nothing.
+template <Aggregate A, class Complete>
+class look_operation final : public admitted_operation {
+public:
+  look_operation(runtime_core& core, std::string id, Complete complete)
+      : admitted_operation(core, actors::type_of<A>, std::move(id), {}), complete_(std::move(complete)) {}
+  ~look_operation() override { complete_abandoned(); }
+
+  void decide(const actors::hosted_state& state, actors::draft&, actors::outcome&) override {
+    seen_ = static_cast<const actors::hosted<A>&>(state).value;
+  }
+  void evolve(actors::hosted_state&, actors::evolve_observer&) noexcept override {}
+
+private:
+  void deliver(actors::outcome&& told) noexcept override {
+    leave();
+    complete_(told.code, versioned<A>{std::move(seen_), told.version, std::move(told.detail)});
+  }
+
+  A seen_;
+  Complete complete_;
+};
+
+/// A read of the journal, on a reader's thread. `Read` makes the value, or throws.
+template <class Value, class Read, class Complete>
+class journal_read final : public actors::read_job {
+public:
+  journal_read(runtime_core& core, Read read, Complete complete)
+      : core_(core), read_(std::move(read)), complete_(std::move(complete)) {}
+  ~journal_read() override {
+    if (!completed_) finish(errc::abandoned, {});
+  }
+
+  void run(journal& store) noexcept override {
+    Value value;
+    try {
+      value = read_(store);
+      finish(errc{}, std::move(value));
+    } catch (const error& reason) { refuse(reason.kind(), reason.detail()); } catch (const std::exception& reason) {
+      refuse(errc::journal_unavailable, reason.what());
+    }
+  }
+
+  void refuse(errc code, std::string detail) {
+    Value value;
+    value.detail = std::move(detail);
+    finish(code, std::move(value));
+  }
+
+  bool admitted = false;
+
+private:
+  void finish(errc code, Value value) {
+    completed_ = true;
+    if (std::exchange(admitted, false)) core_.leave();
+    complete_(code, std::move(value));
+  }
+
+  runtime_core& core_;
+  Read read_;
+  Complete complete_;
+  bool completed_ = false;
+};
+
+template <Aggregate A>
+versioned<A> past_state(journal& store, const stream_id& stream, version at, const actors::warn_function& warn) {
+  const auto found = actors::recover(store, actors::type_of<A>, stream, 0, warn, {at, timestamp::max()});
+  if (found.version < at) {
+    throw error(errc::invalid_argument, to_string(stream) + " is at version " + std::to_string(found.version.value) +
+                                            "; there is no version " + std::to_string(at.value) + " yet");
+  }
+  return {static_cast<const actors::hosted<A>&>(*found.state).value, found.version, {}};
+}
+
+template <Aggregate A>
+versioned<A> past_state(journal& store, const stream_id& stream, timestamp at, const actors::warn_function& warn) {
+  const auto found = actors::recover(store, actors::type_of<A>, stream, 0, warn, {version::max(), at});
+  return {static_cast<const actors::hosted<A>&>(*found.state).value, found.version, {}};
+}
+
+template <Aggregate A>
+versioned<A> past_state(journal& store, const stream_id& stream, as_occurred by, const actors::warn_function&) {
+  const auto found = actors::recover_as_occurred(store, actors::type_of<A>, stream, by.at);
+  return {static_cast<const actors::hosted<A>&>(*found.state).value, found.version, {}};
+}
+
+template <Aggregate A>
+history_part<A> read_history(journal& store, const stream_id& stream, version_range range) {
+  history_part<A> part;
+  store.read(stream, range, [&](const record_view& record) {
+    part.events.push_back({record.version, record.position, read_event<A>(record), record.recorded_at, record.occurred_at,
+                           record.expected, std::string(record.command_id), std::string(record.correlation_id),
+                           std::string(record.causation_id), std::string(record.who), metadata_keys(record)});
+    return true;
+  });
+  return part;
+}
+
+template <class Token>
+inline constexpr bool is_awaitable_token = false;
+template <class Executor>
+inline constexpr bool is_awaitable_token<boost::asio::use_awaitable_t<Executor>> = true;
+
+/// g++ before 13 destroys a brace-made temporary that owns memory twice, when it stands inside a co_await expression. Such a
+/// temporary is an aggregate passed as an rvalue, and is refused here with a sentence instead.
+template <class Argument, class Token>
+consteval void require_survives_await() {
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+  constexpr bool temporary = !std::is_lvalue_reference_v<Argument>;
+  using value = std::remove_cvref_t<Argument>;
+  static_assert(
+      !(temporary && std::is_aggregate_v<value> && !std::is_trivially_copyable_v<value> && is_awaitable_token<Token>),
+      "cairn: this compiler miscompiles a brace-made temporary that owns memory (a string, say) inside co_await; give it "
+      "a name first, `Command command{...}; co_await runtime.ask<A>(id, command, ...)`, or give its type a constructor");
+#endif
+}
+
+}  // namespace detail
+
+/// Takes commands for any number of aggregates over one journal.
+///
+/// Thread safety: every member from any thread. Ownership: owns its actors and threads; neither copied nor moved. The destructor
+/// drains. Errors of every call: those of cairn::errc, as documented there.
+class runtime {
+public:
+  /// Starts. Throws error(errc::invalid_argument), naming the option, its value and its range.
+  explicit runtime(runtime_options options) : core_(std::move(options)) {}
+
+  runtime(const runtime&) = delete;
+  runtime& operator=(const runtime&) = delete;
+
+  /// Asks the aggregate `A` with `id` to carry out `command`; completes with (error_code, answer) once what it did is durable.
+  template <class A, class Command, class Options, class Token>
+  requires std::same_as<std::remove_cvref_t<Options>, command_options>
+  auto ask(std::string_view id, Command&& command, Options&& options, Token&& token) {
+    using command_type = std::remove_cvref_t<Command>;
+    require_command<A, command_type>();
+    detail::require_survives_await<Command, std::remove_cvref_t<Token>>();
+    detail::require_survives_await<Options, std::remove_cvref_t<Token>>();
+    return boost::asio::async_initiate<Token, void(boost::system::error_code, detail::answer_of<A, command_type>)>(
+        [this](auto handler, std::string to, command_type what, command_options how) {
+          submit<A>(std::move(to), std::move(what), std::move(how), detail::completion(std::move(handler)));
+        },
+        token, std::string(id), std::forward<Command>(command), std::forward<Options>(options));
+  }
+  template <class A, class Command, class Token>
+  requires(!std::same_as<std::remove_cvref_t<Token>, command_options>) auto ask(std::string_view id, Command&& command,
+                                                                                Token&& token) {
+    const command_options defaults;
+    return ask<A>(id, std::forward<Command>(command), defaults, std::forward<Token>(token));
+  }
+  /// The same, blocking. Throws cairn::error.
+  template <class A, class Command>
+  auto ask(std::string_view id, Command command, command_options options = {}) {
+    require_command<A, Command>();
+    detail::blocking_slot<detail::answer_of<A, Command>> slot;
+    submit<A>(std::string(id), std::move(command), std::move(options), detail::blocking_completion{&slot});
+    return slot.wait();
+  }
+
+  /// The present state, once all that made it is durable; completes with (error_code, versioned<A>).
+  template <class A, class Token>
+  auto state(std::string_view id, Token&& token) {
+    require_aggregate<A>();
+    return boost::asio::async_initiate<Token, void(boost::system::error_code, versioned<A>)>(
+        [this](auto handler, std::string of) { look<A>(std::move(of), detail::completion(std::move(handler))); }, token,
+        std::string(id));
+  }
+  template <class A>
+  versioned<A> state(std::string_view id) {
+    require_aggregate<A>();
+    detail::blocking_slot<versioned<A>> slot;
+    look<A>(std::string(id), detail::blocking_completion{&slot});
+    return slot.wait();
+  }
+
+  /// The state as it was, by replay. `when` is a version (errc::invalid_argument where the aggregate has not come so far), a
+  /// timestamp (all that was recorded up to and at that moment), or as_occurred (all that had happened by then in the
+  /// business's own time). Before the first event it is the empty state at version 0.
+  template <class A, class When, class Token>
+  auto state_at(std::string_view id, When when, Token&& token) {
+    require_aggregate<A>();
+    return boost::asio::async_initiate<Token, void(boost::system::error_code, versioned<A>)>(
+        [this, when](auto handler, std::string of) { look_back<A>(std::move(of), when, detail::completion(std::move(handler))); },
+        token, std::string(id));
+  }
+  template <class A, class When>
+  versioned<A> state_at(std::string_view id, When when) {
+    require_aggregate<A>();
+    detail::blocking_slot<versioned<A>> slot;
+    look_back<A>(std::string(id), when, detail::blocking_completion{&slot});
+    return slot.wait();
+  }
+
+  /// The events in `range`, each with its record; completes with (error_code, history_part<A>). All of them are held in memory:
+  /// give a limit for a long history.
+  template <class A, class Token>
+  auto history(std::string_view id, version_range range, Token&& token) {
+    require_aggregate<A>();
+    return boost::asio::async_initiate<Token, void(boost::system::error_code, history_part<A>)>(
+        [this, range](auto handler, std::string of) { tell<A>(std::move(of), range, detail::completion(std::move(handler))); },
+        token, std::string(id));
+  }
+  template <class A>
+  history_part<A> history(std::string_view id, version_range range = {}) {
+    require_aggregate<A>();
+    detail::blocking_slot<history_part<A>> slot;
+    tell<A>(std::string(id), range, detail::blocking_completion{&slot});
+    return slot.wait();
+  }
+
+  /// Takes nothing more in (errc::draining), finishes what is in flight, leaves snapshots as said, waits for outstanding appends
+  /// and snapshot writes, and lets go of the journal. Completes with (error_code), never with an error. A second call waits for
+  /// the first.
+  template <class Token>
+  requires(!std::same_as<std::remove_cvref_t<Token>, drain_snapshots>) auto drain(
+      Token&& token, drain_snapshots snapshots = drain_snapshots::yes) {
+    return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
+        [this, snapshots](auto handler) {
+          auto executor = boost::asio::get_associated_executor(handler);
+          auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+          auto work = std::make_shared<boost::asio::executor_work_guard<decltype(executor)>>(executor);
+          core_.drain_in_background(snapshots, [shared, work] {
+            boost::asio::post(work->get_executor(), [shared] { std::move (*shared)(boost::system::error_code{}); });
+          });
+        },
+        token);
+  }
+  void drain(drain_snapshots snapshots = drain_snapshots::yes) { core_.drain(snapshots); }
+
+  /// What has happened so far, by count.
+  const actors::counters& statistics() const noexcept { return core_.stats(); }
+  /// Operations taken in and not answered yet.
+  std::size_t in_flight() const noexcept { return core_.in_flight(); }
+
+private:
+  template <class A, class Command, class Complete>
+  void submit(std::string id, Command command, command_options options, Complete complete) {
+    auto* asked = new detail::ask_operation<A, Command, Complete>(core_, std::move(id), std::move(command), std::move(options),
+                                                                  std::move(complete));
+    core_.submit(actors::operation_ptr(asked), *asked);
+  }
+
+  template <class A, class Complete>
+  void look(std::string id, Complete complete) {
+    auto* asked = new detail::look_operation<A, Complete>(core_, std::move(id), std::move(complete));
+    core_.submit(actors::operation_ptr(asked), *asked);
+  }
+
+  template <class A, class When, class Complete>
+  void look_back(std::string id, When when, Complete complete) {
+    stream_id stream(A::category, id);
+    read<versioned<A>>(
+        stream, [stream, when, warn = core_.warn()](journal& store) { return detail::past_state<A>(store, stream, when, warn); },
+        std::move(complete));
+  }
+
+  template <class A, class Complete>
+  void tell(std::string id, version_range range, Complete complete) {
+    stream_id stream(A::category, id);
+    read<history_part<A>>(
+        stream, [stream, range](journal& store) { return detail::read_history<A>(store, stream, range); }, std::move(complete));
+  }
+
+  template <class Value, class Read, class Complete>
+  void read(const stream_id& stream, Read how, Complete complete) {
+    auto job = std::make_shared<detail::journal_read<Value, Read, Complete>>(core_, std::move(how), std::move(complete));
+    job->admitted = true;
+    actors::outcome refusal;
+    if (core_.submit_read(stream, job, refusal)) return;
+    job->admitted = false;
+    job->refuse(refusal.code, std::move(refusal.detail));
+  }
+
+  detail::runtime_core core_;
+};
+
+}  // namespace cairn

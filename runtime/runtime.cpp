@@ -1,0 +1,189 @@
+// The compiled part of the runtime: who may come in, who must wait, and when everybody has left.
+#include <cairn/limits.hpp>
+#include <cairn/runtime.hpp>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdio>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace cairn {
+namespace {
+
+class asio_category final : public boost::system::error_category {
+public:
+  const char* name() const noexcept override { return cairn::error_category().name(); }
+  std::string message(int code) const override { return cairn::error_category().message(code); }
+};
+
+const boost::system::error_category& asio_error_category() noexcept {
+  static const asio_category instance;
+  return instance;
+}
+
+}  // namespace
+
+boost::system::error_code make_asio_code(errc code) noexcept { return {static_cast<int>(code), asio_error_category()}; }
+
+bool operator==(const boost::system::error_code& left, errc right) noexcept {
+  return left.category() == asio_error_category() && left.value() == static_cast<int>(right);
+}
+
+void runtime_options::warn_on_stderr(const std::string& sentence) { std::fprintf(stderr, "cairn: %s\n", sentence.c_str()); }
+
+namespace detail {
+
+// The number of operations in flight is one atomic. The mutex is for what is rare: those that wait for a place, and the drain
+// that waits for the last to leave. Whoever leaves looks for waiters after giving up its place, and whoever waits looks for a
+// place after saying that it waits, so that one of the two sees the other (both sequentially consistent).
+struct runtime_core::implementation {
+  explicit implementation(runtime_options&& options)
+      : in_flight_max(options.in_flight_max), waiting_max(options.waiting_max), warn(options.on_warning),
+        engine(std::move(options.journal), std::move(options.clock), std::move(options.on_warning), options.bounds) {}
+
+  bool enter() noexcept {
+    auto taken = in_flight.load();
+    while (taken < in_flight_max) {
+      if (in_flight.compare_exchange_weak(taken, taken + 1)) return true;
+    }
+    return false;
+  }
+
+  void leave() noexcept {
+    in_flight.fetch_sub(1);
+    if (somebody_waits.load()) admit_waiting();
+  }
+
+  // Lets in as many of those that wait as have a place, and wakes the drain when nobody is left.
+  void admit_waiting() noexcept {
+    while (true) {
+      actors::operation_ptr next;
+      {
+        std::lock_guard lock(mutex);
+        if (!waiting.empty() && enter()) next = waiting.pop();
+        somebody_waits = drain_waits || !waiting.empty();
+        if (waiting.empty() && in_flight.load() == 0) nobody_in_flight.notify_all();
+      }
+      if (!next) return;
+      static_cast<admitted_operation&>(*next).admitted = true;
+      engine.submit(std::move(next));
+    }
+  }
+
+  const std::size_t in_flight_max;
+  const std::size_t waiting_max;
+  const actors::warn_function warn;
+  std::atomic<std::size_t> in_flight{0};
+  std::atomic<bool> somebody_waits{false};  // for a place, or for the last to leave
+  std::atomic<bool> closed{false};
+  std::mutex mutex;
+  actors::operation_queue waiting;
+  bool drain_waits = false;
+  std::condition_variable nobody_in_flight;
+  std::mutex drain_mutex;
+  std::vector<std::thread> drainers;
+  actors::engine engine;  // last: its operations leave through the members above
+};
+
+runtime_core::runtime_core(runtime_options options) {
+  if (!options.journal) {
+    throw error(errc::invalid_argument,
+                "runtime_options::journal is empty; give it a journal, for example rocksdb_journal(folder)");
+  }
+  if (options.in_flight_max == 0) throw error(errc::invalid_argument, "in_flight_max is 0, and must be at least 1");
+  if (!options.clock) throw error(errc::invalid_argument, "runtime_options::clock is empty");
+  if (!options.on_warning) options.on_warning = runtime_options::warn_on_stderr;
+  self_ = std::make_unique<implementation>(std::move(options));
+}
+
+runtime_core::~runtime_core() {
+  drain(drain_snapshots::yes);
+  std::unique_lock lock(self_->mutex);
+  auto drainers = std::move(self_->drainers);
+  lock.unlock();
+  for (auto& drainer : drainers) drainer.join();
+}
+
+void runtime_core::submit(actors::operation_ptr asked, admitted_operation& place) {
+  auto& self = *self_;
+  const auto refuse = [&](errc code, std::string why) { asked->complete(actors::outcome::failed(code, std::move(why))); };
+  if (self.closed.load()) return refuse(errc::draining, to_string(asked->stream()));
+  if (asked->stream().id.size() > limits::id_bytes_max) {
+    return refuse(errc::invalid_argument, "the aggregate's id has " + std::to_string(asked->stream().id.size()) +
+                                              " bytes, and may have " + std::to_string(limits::id_bytes_max));
+  }
+  if (self.enter()) {
+    place.admitted = true;
+    // A drain that began meanwhile either waits for this place to be given up, or is seen here.
+    if (self.closed.load()) return refuse(errc::draining, to_string(asked->stream()));
+    return self.engine.submit(std::move(asked));
+  }
+  if (asked->options().when_full == when_full::fail) {
+    return refuse(errc::overloaded, std::to_string(self.in_flight_max) + " operations are in flight");
+  }
+  {
+    std::lock_guard lock(self.mutex);
+    if (!self.closed && self.waiting.size() < self.waiting_max) {
+      self.waiting.push(std::move(asked));
+      self.somebody_waits = true;
+    }
+  }
+  if (asked) {
+    return self.closed ? refuse(errc::draining, to_string(asked->stream()))
+                       : refuse(errc::overloaded, std::to_string(self.waiting_max) + " commands wait for a place already");
+  }
+  self.admit_waiting();
+}
+
+bool runtime_core::submit_read(stream_view stream, std::shared_ptr<actors::read_job> job, actors::outcome& refusal) {
+  auto& self = *self_;
+  if (self.closed.load()) {
+    refusal = actors::outcome::failed(errc::draining, to_string(stream));
+    return false;
+  }
+  if (!self.enter()) {
+    refusal = actors::outcome::failed(errc::overloaded, std::to_string(self.in_flight_max) + " operations are in flight");
+    return false;
+  }
+  if (self.closed.load()) {
+    self.leave();
+    refusal = actors::outcome::failed(errc::draining, to_string(stream));
+    return false;
+  }
+  self.engine.read(stream_hash{}(stream), std::move(job));
+  return true;
+}
+
+void runtime_core::leave() noexcept { self_->leave(); }
+
+void runtime_core::drain(drain_snapshots snapshots) {
+  auto& self = *self_;
+  self.closed = true;
+  std::lock_guard one_at_a_time(self.drain_mutex);
+  {
+    std::unique_lock lock(self.mutex);
+    self.drain_waits = true;
+    self.somebody_waits = true;
+    self.nobody_in_flight.wait(lock, [&] { return self.in_flight.load() == 0 && self.waiting.empty(); });
+    self.drain_waits = false;
+    self.somebody_waits = false;
+  }
+  self.engine.drain(snapshots == drain_snapshots::yes);
+}
+
+void runtime_core::drain_in_background(drain_snapshots snapshots, std::function<void()> done) {
+  std::lock_guard lock(self_->mutex);
+  self_->drainers.emplace_back([this, snapshots, done = std::move(done)] {
+    drain(snapshots);
+    done();
+  });
+}
+
+const actors::warn_function& runtime_core::warn() const noexcept { return self_->warn; }
+const actors::counters& runtime_core::stats() const noexcept { return self_->engine.stats(); }
+std::size_t runtime_core::in_flight() const noexcept { return self_->in_flight.load(); }
+
+}  // namespace detail
+}  // namespace cairn
