@@ -4,8 +4,8 @@
 
 namespace cairn::actors {
 
-aggregate_actor::aggregate_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues, const aggregate_type& type,
-                                 std::string id)
+aggregate_actor::aggregate_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues,
+                                 const aggregate_type& type, std::string id)
     : caf::event_based_actor(config), shared_(shared), crew_(colleagues), type_(type), id_(std::move(id)),
       commands_(shared.bounds.command_ids_kept), retry_pause_(shared.bounds.recovery_retry_min) {}
 

@@ -98,7 +98,12 @@ private:
     if (actors_ < live_max_) return activate(needed);
     needed.is = status::waiting;
     waiting_.push_back(&needed);
-    if (!by_use_.empty() && ending_ < waiting_.size()) end(*by_use_.front(), true);
+    make_room();
+  }
+
+  // As many must be ending as are waiting: each end makes room for one.
+  void make_room() {
+    while (ending_ < waiting_.size() && !by_use_.empty()) end(*by_use_.front(), true);
   }
 
   void activate(entry& needed) {
@@ -145,6 +150,7 @@ private:
       waiting_.pop_front();
       activate(next);
     }
+    make_room();
     pass_gate_if_empty();
   }
 

@@ -24,6 +24,7 @@ operation::operation(const aggregate_type& type, std::string id, command_options
 
 void operation::complete(outcome&& result) noexcept {
   if (std::exchange(completed_, true)) return;
+  if (admitted_by) admitted_by->leave();
   deliver(std::move(result));
 }
 

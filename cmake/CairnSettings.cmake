@@ -15,7 +15,7 @@ if(CAIRN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CAIRN_CCACHE})
 endif()
 
-add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -fpch-preprocess)
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -fpch-preprocess)
 if(CAIRN_WARNINGS_AS_ERRORS)
   add_compile_options(-Werror)
 endif()

@@ -40,17 +40,6 @@ std::uint64_t checksum(std::string_view bytes, position seed) {
 
 }  // namespace
 
-std::string abbreviation(const digest& value) {
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string text;
-  for (std::size_t i = 0; i < 8; ++i) {
-    const auto byte = static_cast<unsigned char>(value[i]);
-    text += digits[byte >> 4];
-    text += digits[byte & 15];
-  }
-  return text;
-}
-
 void sha256::closer::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
 void sha256::closer::operator()(evp_md_st* algorithm) const { EVP_MD_free(algorithm); }
 
@@ -68,9 +57,7 @@ digest sha256::operator()(std::string_view first, std::string_view second) {
   return result;
 }
 
-std::array<char, 8> log_key(position where) {
-  return std::bit_cast<std::array<char, 8>>(__builtin_bswap64(where.value));
-}
+std::array<char, 8> log_key(position where) { return std::bit_cast<std::array<char, 8>>(__builtin_bswap64(where.value)); }
 
 position from_log_key(std::string_view key) {
   if (key.size() != 8) throw error(errc::corrupt_record, "a key of the log has " + std::to_string(key.size()) + " bytes, not 8");
@@ -118,7 +105,8 @@ chunk_reader::chunk_reader(std::string_view key, std::string_view value) : value
 }
 
 std::uint32_t chunk_reader::length() const {
-  if (value_.size() - at_ < record_head_bytes) fail("ends before the record at position " + std::to_string((first_ + slot_).value));
+  if (value_.size() - at_ < record_head_bytes)
+    fail("ends before the record at position " + std::to_string((first_ + slot_).value));
   const auto size = load<std::uint32_t>(value_, at_);
   if (size > value_.size() - at_ - record_head_bytes) {
     fail("ends within the record at position " + std::to_string((first_ + slot_).value));

@@ -25,9 +25,6 @@ inline constexpr std::uint32_t chunk_records_max = 255;
 
 using digest = std::array<char, 32>;
 
-/// The first sixteen digits, which in a message do to tell two apart.
-std::string abbreviation(const digest& value);
-
 /// SHA-256, with one context for all its calls. One thread at a time.
 class sha256 {
 public:

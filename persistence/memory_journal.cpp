@@ -3,7 +3,9 @@
 // Read it to learn what a journal does. Nothing here is for speed, and nothing survives the object.
 #include <cairn/memory_journal.hpp>
 
+#include <algorithm>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <string>
@@ -136,7 +138,7 @@ private:
   }
 
   mutable std::mutex mutex_;
-  std::deque<std::string> bodies_;                      // the record at position p is the p-th
+  std::deque<std::string> bodies_;                     // the record at position p is the p-th
   std::map<stream_id, std::vector<position>> places_;  // the record of version v is at the v-th
   memory_snapshots snapshots_;
 };

@@ -224,9 +224,7 @@ void rocksdb_database::open() {
   if (status.IsIOError() && (says("lock hold by current process") || says("While lock file"))) {
     refuse(errc::store_in_use, "is open in this or another process; close it there, or choose another folder");
   }
-  if (status.IsInvalidArgument()) {
-    refuse(errc::unknown_format, "is not a store that this program can open: " + reason);
-  }
+  if (status.IsInvalidArgument()) { refuse(errc::unknown_format, "is not a store that this program can open: " + reason); }
   if (status.IsCorruption()) {
     refuse(errc::corrupt_store, "is damaged: " + reason + ". Keep a copy of the folder and restore it from a backup");
   }

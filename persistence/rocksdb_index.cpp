@@ -3,8 +3,6 @@
 #include "index_run.hpp"
 
 #include <algorithm>
-#include <filesystem>
-#include <limits>
 #include <numeric>
 #include <rocksdb/sst_file_writer.h>
 #include <utility>
@@ -148,9 +146,7 @@ void rocksdb_index::run() {
     std::string failure;
     try {
       if (!abandoned) write(*generation);
-    } catch (const std::exception& reason) {
-      failure = reason.what();
-    }
+    } catch (const std::exception& reason) { failure = reason.what(); }
     lock.lock();
     failure_ = failure;
     // Readers that look from now on find these places on disk; those that looked before hold the list.
@@ -169,9 +165,8 @@ void rocksdb_index::write(const generation& generation) const {
   const auto& states = generation.streams.states();
   std::vector<std::uint32_t> order(states.size());
   std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](std::uint32_t left, std::uint32_t right) {
-    return stream_less(states[left].stream(), states[right].stream());
-  });
+  std::sort(order.begin(), order.end(),
+            [&](std::uint32_t left, std::uint32_t right) { return stream_less(states[left].stream(), states[right].stream()); });
 
   const std::string doing = "write the index behind";
   const auto path = database_.index_file();
@@ -281,8 +276,8 @@ void rocksdb_index::view::collect_from_disk(std::uint64_t from, std::uint64_t to
 }
 
 void rocksdb_index::view::fail(std::uint64_t version, const std::string& what) const {
-  throw error(errc::corrupt_record, index_->database_.folder() + ": version " + std::to_string(version) + " of " +
-                                        to_string(stream_) + " " + what);
+  throw error(errc::corrupt_record,
+              index_->database_.folder() + ": version " + std::to_string(version) + " of " + to_string(stream_) + " " + what);
 }
 
 }  // namespace cairn::detail

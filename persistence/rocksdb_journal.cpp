@@ -34,19 +34,9 @@ rocksdb_options checked(rocksdb_options options) {
   if (options.index_events_in_memory_max < 1 || options.index_events_in_memory_max > index_events_max) {
     throw error(errc::invalid_argument, "index_events_in_memory_max must be 1 to 100,000,000");
   }
-  if (options.block_cache_mib > block_cache_mib_max) throw error(errc::invalid_argument, "block_cache_mib must be 0 to 1,048,576");
+  if (options.block_cache_mib > block_cache_mib_max)
+    throw error(errc::invalid_argument, "block_cache_mib must be 0 to 1,048,576");
   return options;
-}
-
-/// The version that a body starts with: one byte of flags, then a varint. 0 where there is none.
-std::uint64_t version_of_body(std::string_view body) {
-  std::uint64_t value = 0;
-  for (std::size_t i = 1; i < body.size() && i <= 10; ++i) {
-    const auto byte = static_cast<unsigned char>(body[i]);
-    value |= std::uint64_t{byte & 0x7fU} << (7 * (i - 1));
-    if (byte < 0x80) return value;
-  }
-  return 0;
 }
 
 class rocksdb_snapshots final : public snapshot_store {
@@ -116,8 +106,8 @@ public:
     } catch (const error& failure) {
       index_.abandon();
       if (failure.kind() != errc::corrupt_record) throw;
-      throw error(errc::corrupt_store, database_.folder() + ": " + failure.detail() +
-                                           ". Keep a copy of the folder and restore it from a backup");
+      throw error(errc::corrupt_store,
+                  database_.folder() + ": " + failure.detail() + ". Keep a copy of the folder and restore it from a backup");
     }
   }
 
@@ -254,9 +244,9 @@ void rocksdb_store::stage_frames(const addition& addition, std::uint32_t stream)
   std::string_view body;
   std::uint32_t count = 0;
   while (next_frame(frames, body)) {
-    ++count;
-    // A record that is not what the index will say of it could never be read again.
-    if (version_of_body(body) != addition.expected.value + count) {
+    // A record that is not what the index will say of it could never be read again, so it is read before it is written.
+    const auto record = decode_record(chunk_.next(), body);
+    if (record.stream != addition.stream || record.version != addition.expected + ++count) {
       throw error(errc::invalid_argument, "the frames of " + to_string(addition.stream) + " do not follow its version");
     }
     if (!chunk_.has_room(body.size())) {

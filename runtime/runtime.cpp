@@ -38,7 +38,7 @@ namespace detail {
 // The number of operations in flight is one atomic. The mutex is for what is rare: those that wait for a place, and the drain
 // that waits for the last to leave. Whoever leaves looks for waiters after giving up its place, and whoever waits looks for a
 // place after saying that it waits, so that one of the two sees the other (both sequentially consistent).
-struct runtime_core::implementation {
+struct runtime_core::implementation final : actors::doorkeeper {
   explicit implementation(runtime_options&& options)
       : in_flight_max(options.in_flight_max), waiting_max(options.waiting_max), warn(options.on_warning),
         engine(std::move(options.journal), std::move(options.clock), std::move(options.on_warning), options.bounds) {}
@@ -51,7 +51,7 @@ struct runtime_core::implementation {
     return false;
   }
 
-  void leave() noexcept {
+  void leave() noexcept override {
     in_flight.fetch_sub(1);
     if (somebody_waits.load()) admit_waiting();
   }
@@ -67,7 +67,7 @@ struct runtime_core::implementation {
         if (waiting.empty() && in_flight.load() == 0) nobody_in_flight.notify_all();
       }
       if (!next) return;
-      static_cast<admitted_operation&>(*next).admitted = true;
+      next->admitted_by = this;
       engine.submit(std::move(next));
     }
   }
@@ -106,7 +106,7 @@ runtime_core::~runtime_core() {
   for (auto& drainer : drainers) drainer.join();
 }
 
-void runtime_core::submit(actors::operation_ptr asked, admitted_operation& place) {
+void runtime_core::submit(actors::operation_ptr asked) {
   auto& self = *self_;
   const auto refuse = [&](errc code, std::string why) { asked->complete(actors::outcome::failed(code, std::move(why))); };
   if (self.closed.load()) return refuse(errc::draining, to_string(asked->stream()));
@@ -115,7 +115,7 @@ void runtime_core::submit(actors::operation_ptr asked, admitted_operation& place
                                               " bytes, and may have " + std::to_string(limits::id_bytes_max));
   }
   if (self.enter()) {
-    place.admitted = true;
+    asked->admitted_by = &self;
     // A drain that began meanwhile either waits for this place to be given up, or is seen here.
     if (self.closed.load()) return refuse(errc::draining, to_string(asked->stream()));
     return self.engine.submit(std::move(asked));

@@ -1,0 +1,311 @@
+// The record codec: what goes in comes out, and nothing that is not a record is taken for one.
+#include <cairn/error.hpp>
+#include <cairn/limits.hpp>
+#include <cairn/record.hpp>
+
+#include <doctest/doctest.h>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace cairn::test {
+namespace {
+
+timestamp at(std::int64_t microseconds) { return timestamp{std::chrono::microseconds{microseconds}}; }
+
+/// An event with every field set to something of its own. Made in place, for it points into itself.
+struct full_event {
+  full_event() {
+    options.expected = expected_version::exactly(version{41});
+    options.command_id = "command";
+    options.correlation_id = "correlation";
+    options.causation_id = "causation";
+    options.who = "somebody";
+    options.occurred_at = at(-5);
+    options.keys = {{"tenant", "north"}, {"", ""}, {"tenant", std::string("\0\xff", 2)}};
+    event.stream = {"product", id};
+    event.version = version{42};
+    event.type = "ADD";
+    event.schema_version = 3;
+    event.recorded_at = at(1'291'191'960'000'000);
+    event.index = 1;
+    event.count = 2;
+    event.options = &options;
+    event.result = "result";
+    event.payload = payload;
+  }
+  full_event(const full_event&) = delete;
+
+  std::string id = std::string("id\0\xfe", 4);
+  std::string payload = std::string("\x81\xa5", 2) + std::string(300, '\0');
+  command_options options;
+  unrecorded_event event;
+};
+
+std::string frame_of(const unrecorded_event& event) {
+  std::string frame;
+  encode_frame(frame, event);
+  return frame;
+}
+
+std::string body_of(const unrecorded_event& event) { return frame_of(event).substr(4); }
+
+errc kind_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const error& failure) { return failure.kind(); }
+  return errc{};
+}
+
+unrecorded_event plain_event() {
+  unrecorded_event event;
+  event.stream = {"product", "1"};
+  event.version = version{1};
+  event.type = "ADD";
+  return event;
+}
+
+}  // namespace
+
+TEST_CASE("every field of an event comes back from its record") {
+  const full_event full;
+  const auto body = body_of(full.event);
+  const auto record = decode_record(position{7}, body);
+  CHECK(record.position == position{7});
+  CHECK(record.stream == full.event.stream);
+  CHECK(record.version == version{42});
+  CHECK(record.type == "ADD");
+  CHECK(record.schema_version == 3);
+  CHECK(record.recorded_at == full.event.recorded_at);
+  CHECK(record.occurred_at == at(-5));
+  CHECK(record.index == 1);
+  CHECK(record.count == 2);
+  CHECK(record.expected == version{41});
+  CHECK(record.command_id == "command");
+  CHECK(record.correlation_id == "correlation");
+  CHECK(record.causation_id == "causation");
+  CHECK(record.who == "somebody");
+  CHECK((metadata_keys(record) == full.options.keys));
+  CHECK(record.result == "result");
+  CHECK(record.payload == full.payload);
+  CHECK(record.body == body);
+}
+
+TEST_CASE("what an event does not bring is not there afterwards") {
+  const auto body = body_of(plain_event());
+  const auto record = decode_record(position{1}, body);
+  CHECK_FALSE(record.occurred_at);
+  CHECK_FALSE(record.expected);
+  CHECK(record.command_id.empty());
+  CHECK(record.who.empty());
+  CHECK(metadata_keys(record).empty());
+  CHECK(record.result.empty());
+  CHECK(record.payload.empty());
+  CHECK(record.schema_version == 1);
+  // Options that say nothing leave no trace.
+  const command_options nothing;
+  auto event = plain_event();
+  event.options = &nothing;
+  CHECK(body_of(event) == body);
+}
+
+TEST_CASE("each optional field can be the only one") {
+  using text_of_options = std::string command_options::*;
+  using text_of_record = std::string_view record_view::*;
+  const std::string text = "t";
+  auto event = plain_event();
+  event.payload = "payload";
+  const std::vector<std::pair<text_of_options, text_of_record>> texts{
+      {&command_options::command_id, &record_view::command_id},
+      {&command_options::correlation_id, &record_view::correlation_id},
+      {&command_options::causation_id, &record_view::causation_id},
+      {&command_options::who, &record_view::who},
+  };
+  for (const auto& [of_options, of_record] : texts) {
+    command_options options;
+    options.*of_options = text;
+    event.options = &options;
+    const auto body = body_of(event);
+    const auto record = decode_record(position{1}, body);
+    for (const auto& [ignored, any] : texts) CHECK(record.*any == (any == of_record ? "t" : ""));
+    CHECK(record.payload == "payload");
+    CHECK_FALSE(record.expected);
+  }
+  command_options options;
+  event.options = &options;
+  options.occurred_at = at(0);
+  auto body = body_of(event);
+  CHECK(decode_record(position{1}, body).occurred_at == at(0));
+  options.occurred_at.reset();
+  options.expected = expected_version::none_yet();
+  body = body_of(event);
+  CHECK(decode_record(position{1}, body).expected == version{0});
+  options.expected = expected_version::any();
+  options.keys.emplace_back("key", "value");
+  body = body_of(event);
+  CHECK((metadata_keys(decode_record(position{1}, body)) == options.keys));
+}
+
+TEST_CASE("the bytes of a record are those of its grammar") {
+  auto event = plain_event();
+  event.version = version{300};
+  event.recorded_at = at(2);
+  event.payload = "!";
+  const std::string expected("\x1d\0\0\0"                    // length of the body
+                             "\0\xac\x02\x02\0\0\0\0\0\0\0"  // flags, version, recorded-at
+                             "\0\x01\x01"                    // index, count, schema version
+                             "\7product\1"
+                             "1\3"
+                             "ADD!",
+                             4 + 11 + 3 + 8 + 2 + 4 + 1);
+  CHECK(frame_of(event) == expected);
+}
+
+TEST_CASE("a body cut anywhere before its payload is a corrupt record that names its position") {
+  const full_event full;
+  const auto body = body_of(full.event);
+  for (std::size_t length = 0; length < body.size() - full.payload.size(); ++length) {
+    INFO("cut to ", length);
+    try {
+      decode_record(position{1234}, std::string_view(body).substr(0, length));
+      FAIL("was read");
+    } catch (const error& failure) {
+      CHECK(failure.kind() == errc::corrupt_record);
+      CHECK(failure.detail().find("1234") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("no body of arbitrary bytes reads beyond its end") {
+  const full_event full;
+  const auto body = body_of(full.event);
+  for (std::size_t byte = 0; byte < body.size() - full.payload.size(); ++byte) {
+    for (int value = 0; value < 256; ++value) {
+      auto damaged = body;
+      damaged[byte] = static_cast<char>(value);
+      try {
+        const auto record = decode_record(position{1}, damaged);
+        CHECK(record.payload.size() <= damaged.size());
+        metadata_keys(record);
+      } catch (const error& failure) { CHECK(failure.kind() == errc::corrupt_record); }
+    }
+  }
+}
+
+TEST_CASE("frames come off one after another, and a frame that is cut short is corrupt") {
+  std::string frames;
+  auto event = plain_event();
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    event.version = version{i};
+    encode_frame(frames, event);
+  }
+  std::string_view left(frames);
+  std::string_view body;
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    REQUIRE(next_frame(left, body));
+    CHECK(decode_record(position{i}, body).version == version{i});
+  }
+  CHECK_FALSE(next_frame(left, body));
+  const auto one = frame_of(event);
+  for (std::size_t length = 1; length < one.size(); ++length) {
+    auto cut = std::string_view(one).substr(0, length);
+    CHECK(kind_of([&] { next_frame(cut, body); }) == errc::corrupt_record);
+  }
+}
+
+TEST_CASE("an event at each limit is taken, one beyond it is refused and leaves the buffer as it was") {
+  using namespace limits;
+  const std::string category(category_bytes_max + 1, 'c');
+  const std::string id(id_bytes_max + 1, 'i');
+  const std::string type(event_type_bytes_max + 1, 't');
+  const std::string field(metadata_field_bytes_max + 1, 'f');
+  const std::string payload(payload_bytes_max + 1, 'p');
+  const auto one_less = [](const std::string& text) { return std::string_view(text).substr(1); };
+
+  const auto taken = [](const unrecorded_event& event) {
+    const auto body = body_of(event);
+    const auto record = decode_record(position{1}, body);
+    CHECK((record.stream == event.stream && record.type == event.type && record.payload == event.payload));
+  };
+  const auto refused = [](const unrecorded_event& event) {
+    std::string out = "before";
+    CHECK(kind_of([&] { encode_frame(out, event); }) == errc::invalid_argument);
+    CHECK(out == "before");
+  };
+  auto event = plain_event();
+  SUBCASE("category") {
+    event.stream.category = one_less(category);
+    taken(event);
+    event.stream.category = category;
+    refused(event);
+    event.stream.category = "";
+    refused(event);
+  }
+  SUBCASE("id") {
+    event.stream.id = one_less(id);
+    taken(event);
+    event.stream.id = id;
+    refused(event);
+    event.stream.id = "";
+    taken(event);
+  }
+  SUBCASE("type") {
+    event.type = one_less(type);
+    taken(event);
+    event.type = type;
+    refused(event);
+    event.type = "";
+    refused(event);
+  }
+  SUBCASE("payload") {
+    event.payload = one_less(payload);
+    taken(event);
+    event.payload = payload;
+    refused(event);
+  }
+  SUBCASE("result") {
+    event.result = one_less(field);
+    taken(event);
+    event.result = field;
+    refused(event);
+  }
+  SUBCASE("version, index and count") {
+    event.version = version::max();
+    event.index = 0xfffffffe;
+    event.count = 0xffffffff;
+    event.schema_version = 0xffffffff;
+    taken(event);
+    event.index = event.count;
+    refused(event);
+    event.index = 0;
+    event.count = 0;
+    refused(event);
+    event.count = 1;
+    event.version = version{0};
+    refused(event);
+  }
+  SUBCASE("metadata") {
+    command_options options;
+    event.options = &options;
+    for (auto* text : {&options.command_id, &options.correlation_id, &options.causation_id, &options.who}) {
+      *text = one_less(field);
+      taken(event);
+      *text = field;
+      refused(event);
+      text->clear();
+    }
+    options.keys.assign(metadata_keys_max, {"k", "v"});
+    taken(event);
+    options.keys.emplace_back("one", "more");
+    refused(event);
+    options.keys = {{std::string(one_less(field)), std::string(one_less(field))}};
+    taken(event);
+    options.keys[0].first += 'x';
+    refused(event);
+    options.keys = {{"", field}};
+    refused(event);
+  }
+}
+
+}  // namespace cairn::test

@@ -207,7 +207,9 @@ inline void reads_conform(const store_under_test& store) {
     CHECK(read_all(*journal, 6) == std::vector<seen>{{6, product, 4, "a-4"}, {7, product, 5, "a-5"}});
     CHECK(read_all(*journal, 0).size() == 7);
     CHECK(read_all(*journal, 8).empty());
-    const auto until = [](std::uint64_t stop) { return [stop](const record_view& record) { return record.position.value < stop; }; };
+    const auto until = [](std::uint64_t stop) {
+      return [stop](const record_view& record) { return record.position.value < stop; };
+    };
     CHECK(journal->read_all(position{1}, until(100)) == position{8});
     CHECK(journal->read_all(position{1}, until(3)) == position{4});
     CHECK(journal->read_all(position{8}, until(100)) == position{8});
@@ -241,8 +243,7 @@ inline void appends_conform(const store_under_test& store) {
     const auto outcomes = append(*journal, {{draft(product, 1, {"out"}), draft(other, 0, {"enrolled", "in"})}});
     CHECK(outcomes[0].stored);
     CHECK(outcomes[0].first == position{2});
-    CHECK(read_all(*journal, 2) ==
-          std::vector<seen>{{2, product, 2, "out"}, {3, other, 1, "enrolled"}, {4, other, 2, "in"}});
+    CHECK(read_all(*journal, 2) == std::vector<seen>{{2, product, 2, "out"}, {3, other, 1, "enrolled"}, {4, other, 2, "in"}});
   }
   SUBCASE("a version conflict leaves nothing behind and names the version that stands") {
     append(*journal, product, 0, {"one", "two"});
@@ -263,8 +264,9 @@ inline void appends_conform(const store_under_test& store) {
   SUBCASE("one conflict among several aggregates leaves nothing of any of them") {
     append(*journal, product, 0, {"one"});
     append(*journal, other, 0, {"one", "two", "three"});
-    const auto outcomes = append(*journal, {{draft({"product", "3"}, 0, {"one"}), draft(product, 1, {"two"}), draft(other, 1, {"two"})},
-                                            {draft(product, 0, {"x"}), draft(other, 0, {"x"})}});
+    const auto outcomes =
+        append(*journal, {{draft({"product", "3"}, 0, {"one"}), draft(product, 1, {"two"}), draft(other, 1, {"two"})},
+                          {draft(product, 0, {"x"}), draft(other, 0, {"x"})}});
     CHECK_FALSE(outcomes[0].stored);
     CHECK(outcomes[0].stands == version{3});
     CHECK_FALSE(outcomes[1].stored);
@@ -307,6 +309,8 @@ inline void appends_conform(const store_under_test& store) {
     refused({product, version{0}, 3, two.frames});
     refused({product, version{0}, 0, ""});
     refused({product, version{0}, 1, draft(product, 4, {"five"}).frames});
+    refused({product, version{0}, 1, draft({"product", "3"}, 0, {"one"}).frames});
+    refused({product, version{0}, 1, std::string_view("\1\0\0\0x", 5)});
     refused({product, version{0}, 2, std::string_view(two.frames).substr(0, two.frames.size() - 1)});
     CHECK(append(*journal, product, 0, {"one"}).stored);
   }
@@ -338,7 +342,8 @@ inline void appends_conform(const store_under_test& store) {
   }
   SUBCASE("a long history can be read from anywhere") {
     constexpr std::uint64_t events = 5000;
-    for (std::uint64_t version = 0; version < events; version += 10) append(*journal, product, version, numbers_as_text(version, 10));
+    for (std::uint64_t version = 0; version < events; version += 10)
+      append(*journal, product, version, numbers_as_text(version, 10));
     const auto all = read(*journal, product);
     REQUIRE(all.size() == events);
     for (std::uint64_t i = 0; i < events; ++i) CHECK(all[i] == seen{i + 1, product, i + 1, std::to_string(i + 1)});

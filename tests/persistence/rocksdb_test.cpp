@@ -26,7 +26,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* folder_variable = "CAIRN_TEST_FOLDER";
-constexpr rocksdb_options small{.durability = durability::buffered, .block_cache_mib = 8, .index_events_in_memory_max = 1'000'000};
+constexpr rocksdb_options small{
+    .durability = durability::buffered, .block_cache_mib = 8, .index_events_in_memory_max = 1'000'000};
 
 rocksdb_options with_index_of(std::uint64_t events) {
   auto options = small;
@@ -39,9 +40,7 @@ template <class Work>
 std::pair<std::optional<errc>, std::string> failure_of(Work work) {
   try {
     work();
-  } catch (const error& failure) {
-    return {failure.kind(), failure.detail()};
-  }
+  } catch (const error& failure) { return {failure.kind(), failure.detail()}; }
   return {std::nullopt, "nothing was thrown"};
 }
 
@@ -324,7 +323,6 @@ TEST_CASE("what was appended before a crash is there after it, with an index mad
   }
   auto journal = rocksdb_journal(folder.path(), with_index_of(100));
   check_turns(*journal, events_before_the_crash);
-  append_in_turns(*journal, 0);
   CHECK(append(*journal, {"product", "0"}, events_before_the_crash / 3, {"after"}).stored);
 }
 
@@ -400,8 +398,12 @@ TEST_CASE("damage within a write-ahead log is an error, and never a shorter hist
     damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
     copy_store(crashed, copy);
     overwrite(write_ahead_log(copy), damaged);
-    const auto [kind, detail] = failure_of([&] { CHECK(rocksdb_journal(copy, small)->last() == position{events_before_the_crash}); });
-    if (!kind) continue;  // a byte that means nothing
+    position last;
+    const auto [kind, detail] = failure_of([&] { last = rocksdb_journal(copy, small)->last(); });
+    if (!kind) {  // a byte that means nothing
+      CHECK(last == position{events_before_the_crash});
+      continue;
+    }
     ++refused;
     CHECK(kind == errc::corrupt_store);
     CHECK(mentions(detail, "backup"));
@@ -603,8 +605,9 @@ TEST_CASE("a chunk gives back its records, and no flipped bit in it goes unseen"
 
 TEST_CASE("the chain's hash is SHA-256") {
   detail::sha256 sha256;
-  CHECK(detail::abbreviation(sha256("ab", "c")) == "ba7816bf8f01cfea");
-  CHECK(detail::abbreviation(sha256("")) == "e3b0c44298fc1c14");
+  const auto begins = [](const detail::digest& digest) { return std::string(digest.begin(), digest.begin() + 4); };
+  CHECK(begins(sha256("ab", "c")) == "\xba\x78\x16\xbf");
+  CHECK(begins(sha256("")) == "\xe3\xb0\xc4\x42");
 }
 
 TEST_CASE("the index in memory finds any span of versions, near or far") {
@@ -640,13 +643,15 @@ TEST_CASE("a run of the index gives back its places, and a damaged one is not be
   REQUIRE(some.size() == 990);
   for (std::size_t i = 0; i < some.size(); ++i) CHECK(some[i].where() == places[i + 10].where());
   CHECK_FALSE(detail::decode_run(value, 0, 1000, some));
-  for (std::size_t length = 0; length < value.size(); ++length) CHECK_FALSE(detail::decode_run(value.substr(0, length), 0, 999, some));
+  for (std::size_t length = 0; length < value.size(); ++length)
+    CHECK_FALSE(detail::decode_run(value.substr(0, length), 0, 999, some));
   CHECK_FALSE(detail::run_size(""));
   CHECK_FALSE(detail::run_size(std::string(1, '\0')));
 }
 
 TEST_CASE("names of aggregates are ordered as their keys are") {
-  const std::vector<stream_id> streams{{"a", ""}, {"a", "z"}, {"a", "aa"}, {"b", "a"}, {"b", "\xff"}, {"aa", ""}, {"aa", std::string(300, 'a')}};
+  const std::vector<stream_id> streams{
+      {"a", ""}, {"a", "z"}, {"a", "aa"}, {"b", "a"}, {"b", "\xff"}, {"aa", ""}, {"aa", std::string(300, 'a')}};
   for (const auto& left : streams) {
     for (const auto& right : streams) {
       CHECK(detail::stream_less(left, right) == (detail::stream_prefix(left) < detail::stream_prefix(right)));

@@ -6,10 +6,10 @@
 #pragma once
 
 #include <cairn/actors/engine.hpp>
+#include <cairn/actors/typed_operation.hpp>
 #include <cairn/answer.hpp>
 #include <cairn/command_options.hpp>
 #include <cairn/journal.hpp>
-#include <cairn/limits.hpp>
 #include <cairn/time.hpp>
 
 // Boost 1.74's awaitable.hpp uses std::exchange without including it.
@@ -60,27 +60,13 @@ namespace detail {
 
 class runtime_core;
 
-/// An operation that holds one of the runtime's places from its admission to its answer.
-class admitted_operation : public actors::operation {
-public:
-  admitted_operation(runtime_core& core, const actors::aggregate_type& type, std::string id, command_options options)
-      : operation(type, std::move(id), std::move(options)), core_(core) {}
-  bool admitted = false;
-
-protected:
-  void leave() noexcept;
-
-private:
-  runtime_core& core_;
-};
-
 /// The compiled part of the runtime. Thread safety: every member from any thread.
 class runtime_core {
 public:
   explicit runtime_core(runtime_options options);
   ~runtime_core();
 
-  void submit(actors::operation_ptr asked, admitted_operation& place);
+  void submit(actors::operation_ptr asked);
   /// False: refused, and `refusal` says why.
   bool submit_read(stream_view stream, std::shared_ptr<actors::read_job> job, actors::outcome& refusal);
   void leave() noexcept;
@@ -95,10 +81,6 @@ private:
   struct implementation;
   std::unique_ptr<implementation> self_;
 };
-
-inline void admitted_operation::leave() noexcept {
-  if (std::exchange(admitted, false)) core_.leave();
-}
 
 /// A completion handler with the work that keeps its executor alive until it is called.
 template <class Handler>
@@ -146,107 +128,21 @@ struct blocking_completion {
 };
 
 template <Aggregate A, class Command>
-using decision_of = std::remove_cvref_t<decltype(std::declval<const A&>().decide(std::declval<const Command&>()))>;
+using answer_of = answer<typename actors::decision_of<A, Command>::result_type>;
 
-template <Aggregate A, class Command>
-using answer_of = answer<typename decision_of<A, Command>::result_type>;
-
-/// A command on its way to an aggregate.
-template <Aggregate A, class Command, class Complete>
-class ask_operation final : public admitted_operation {
-  using decision_type = decision_of<A, Command>;
-  using result_type = typename decision_type::result_type;
-
-public:
-  ask_operation(runtime_core& core, std::string id, Command command, command_options options, Complete complete)
-      : admitted_operation(core, actors::type_of<A>, std::move(id), std::move(options)), command_(std::move(command)),
-        complete_(std::move(complete)) {}
-  ~ask_operation() override { complete_abandoned(); }
-
-  void decide(const actors::hosted_state& state, actors::draft& into, actors::outcome& answer) override {
-    decision_.emplace(static_cast<const actors::hosted<A>&>(state).value.decide(command_));
-    if (const auto* no = decision_->rejected()) {
-      answer.rejected = true;
-      answer.reason = no->reason;
-      return;
-    }
-    if constexpr (!std::is_void_v<result_type>) codec::encode(answer.result, decision_->result());
-    const auto events = decision_->events();
-    if (events.size() > limits::events_per_decision_max) {
-      throw error(errc::invalid_argument, "a decision has " + std::to_string(events.size()) + " events, and may have " +
-                                              std::to_string(limits::events_per_decision_max));
-    }
-    // What is kept for evolve() is what the bytes say: an event that does not read back never becomes durable, and the live
-    // state can never differ from a replayed one.
-    std::string payload;
-    for (std::size_t index = 0; index < events.size(); ++index) {
-      payload.clear();
-      record_view written;
-      std::visit(
-          [&]<class E>(const E& event) {
-            codec::encode(payload, event);
-            written.type = E::type;
-            written.schema_version = schema_version_of<E>();
-          },
-          events[index]);
-      into.add(written.type, written.schema_version, payload, static_cast<std::uint32_t>(index),
-               static_cast<std::uint32_t>(events.size()), answer.result);
-      written.stream = stream();
-      written.payload = payload;
-      events[index] = read_event<A>(written);
-    }
+template <class Result>
+answer<Result> make_answer(actors::outcome&& told) {
+  answer<Result> given;
+  given.version = told.version;
+  given.events = told.events;
+  given.repeated = told.repeated;
+  given.detail = std::move(told.detail);
+  if (told.rejected) given.rejected = rejection{std::move(told.reason)};
+  if constexpr (!std::is_void_v<Result>) {
+    if (told.code == errc{} && !told.rejected) given.result = codec::decode<Result>(told.result);
   }
-
-  void evolve(actors::hosted_state& state, actors::evolve_observer& observer) noexcept override {
-    auto& value = static_cast<actors::hosted<A>&>(state).value;
-    for (const auto& event : std::as_const(*decision_).events()) {
-      cairn::evolve(value, event);
-      observer.evolved();
-    }
-  }
-
-private:
-  void deliver(actors::outcome&& told) noexcept override {
-    leave();
-    answer_of<A, Command> answer;
-    answer.version = told.version;
-    answer.events = told.events;
-    answer.repeated = told.repeated;
-    answer.detail = std::move(told.detail);
-    if (told.rejected) answer.rejected = rejection{std::move(told.reason)};
-    if constexpr (!std::is_void_v<result_type>) {
-      if (told.code == errc{} && !told.rejected) answer.result = codec::decode<result_type>(told.result);
-    }
-    complete_(told.code, std::move(answer));
-  }
-
-  Command command_;
-  std::optional<decision_type> decision_;
-  Complete complete_;
-};
-
-/// A look at an aggregate's present state: a command that decides nothing.
-template <Aggregate A, class Complete>
-class look_operation final : public admitted_operation {
-public:
-  look_operation(runtime_core& core, std::string id, Complete complete)
-      : admitted_operation(core, actors::type_of<A>, std::move(id), {}), complete_(std::move(complete)) {}
-  ~look_operation() override { complete_abandoned(); }
-
-  void decide(const actors::hosted_state& state, actors::draft&, actors::outcome&) override {
-    seen_ = static_cast<const actors::hosted<A>&>(state).value;
-  }
-  void evolve(actors::hosted_state&, actors::evolve_observer&) noexcept override {}
-
-private:
-  void deliver(actors::outcome&& told) noexcept override {
-    leave();
-    complete_(told.code, versioned<A>{std::move(seen_), told.version, std::move(told.detail)});
-  }
-
-  A seen_;
-  Complete complete_;
-};
+  return given;
+}
 
 /// A read of the journal, on a reader's thread. `Read` makes the value, or throws.
 template <class Value, class Read, class Complete>
@@ -463,15 +359,21 @@ public:
 private:
   template <class A, class Command, class Complete>
   void submit(std::string id, Command command, command_options options, Complete complete) {
-    auto* asked = new detail::ask_operation<A, Command, Complete>(core_, std::move(id), std::move(command), std::move(options),
-                                                                  std::move(complete));
-    core_.submit(actors::operation_ptr(asked), *asked);
+    using result_type = typename actors::decision_of<A, Command>::result_type;
+    auto done = [complete = std::move(complete)](actors::outcome&& told) mutable {
+      const auto code = told.code;
+      complete(code, detail::make_answer<result_type>(std::move(told)));
+    };
+    core_.submit(actors::operation_ptr(new actors::command_operation<A, Command, decltype(done)>(
+        std::move(id), std::move(command), std::move(options), std::move(done))));
   }
 
   template <class A, class Complete>
   void look(std::string id, Complete complete) {
-    auto* asked = new detail::look_operation<A, Complete>(core_, std::move(id), std::move(complete));
-    core_.submit(actors::operation_ptr(asked), *asked);
+    auto done = [complete = std::move(complete)](actors::outcome&& told, A&& seen) mutable {
+      complete(told.code, versioned<A>{std::move(seen), told.version, std::move(told.detail)});
+    };
+    core_.submit(actors::operation_ptr(new actors::look_operation<A, decltype(done)>(std::move(id), std::move(done))));
   }
 
   template <class A, class When, class Complete>

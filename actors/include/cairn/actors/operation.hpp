@@ -105,6 +105,15 @@ protected:
   ~evolve_observer() = default;
 };
 
+/// Who let an operation in, and wants to know when it has been answered.
+class doorkeeper {
+public:
+  virtual void leave() noexcept = 0;
+
+protected:
+  ~doorkeeper() = default;
+};
+
 /// Something asked of one aggregate: a command, or a look at its state. Completed exactly once, at the latest by its destructor.
 ///
 /// Owned by reference counting (it rides in messages); used by one actor at a time.
@@ -130,6 +139,8 @@ public:
   /// Gives the answer to whoever asked. Later calls do nothing.
   void complete(outcome&& answer) noexcept;
 
+  /// Told once, just before the answer is given. Null where nobody counts.
+  doorkeeper* admitted_by = nullptr;
   /// The next operation in whichever list holds this one.
   operation* next = nullptr;
   /// Set by the aggregate while the answer waits for `after` to be durable.

@@ -1,0 +1,98 @@
+// Operations with their types: a command of an aggregate type, and a look at its state. Templates over the compiled actors.
+//
+// `Complete` is called once with what became of the operation, from whichever thread that happens on. Knows nothing of CAF.
+#pragma once
+
+#include <cairn/actors/operation.hpp>
+#include <cairn/limits.hpp>
+
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace cairn::actors {
+
+template <Aggregate A, class Command>
+using decision_of = std::remove_cvref_t<decltype(std::declval<const A&>().decide(std::declval<const Command&>()))>;
+
+/// A command on its way to an aggregate. Complete: `void(outcome&&)`.
+template <Aggregate A, class Command, class Complete>
+class command_operation final : public operation {
+  using decision_type = decision_of<A, Command>;
+  using result_type = typename decision_type::result_type;
+
+public:
+  command_operation(std::string id, Command command, command_options options, Complete complete)
+      : operation(type_of<A>, std::move(id), std::move(options)), command_(std::move(command)), complete_(std::move(complete)) {}
+  ~command_operation() override { complete_abandoned(); }
+
+  void decide(const hosted_state& state, draft& into, outcome& answer) override {
+    decision_.emplace(static_cast<const hosted<A>&>(state).value.decide(command_));
+    if (const auto* no = decision_->rejected()) {
+      answer.rejected = true;
+      answer.reason = no->reason;
+      return;
+    }
+    if constexpr (!std::is_void_v<result_type>) codec::encode(answer.result, decision_->result());
+    const auto events = decision_->events();
+    if (events.size() > limits::events_per_decision_max) {
+      throw error(errc::invalid_argument, "a decision has " + std::to_string(events.size()) + " events, and may have " +
+                                              std::to_string(limits::events_per_decision_max));
+    }
+    // What is kept for evolve() is what the bytes say: an event that does not read back never becomes durable, and the live
+    // state can never differ from a replayed one.
+    std::string payload;
+    for (std::size_t index = 0; index < events.size(); ++index) {
+      payload.clear();
+      record_view written;
+      std::visit(
+          [&]<class E>(const E& event) {
+            codec::encode(payload, event);
+            written.type = E::type;
+            written.schema_version = schema_version_of<E>();
+          },
+          events[index]);
+      into.add(written.type, written.schema_version, payload, static_cast<std::uint32_t>(index),
+               static_cast<std::uint32_t>(events.size()), answer.result);
+      written.stream = stream();
+      written.payload = payload;
+      events[index] = read_event<A>(written);
+    }
+  }
+
+  void evolve(hosted_state& state, evolve_observer& observer) noexcept override {
+    auto& value = static_cast<hosted<A>&>(state).value;
+    for (const auto& event : std::as_const(*decision_).events()) {
+      cairn::evolve(value, event);
+      observer.evolved();
+    }
+  }
+
+private:
+  void deliver(outcome&& told) noexcept override { complete_(std::move(told)); }
+
+  Command command_;
+  std::optional<decision_type> decision_;
+  Complete complete_;
+};
+
+/// A look at an aggregate's present state: a command that decides nothing. Complete: `void(outcome&&, A&&)`.
+template <Aggregate A, class Complete>
+class look_operation final : public operation {
+public:
+  look_operation(std::string id, Complete complete) : operation(type_of<A>, std::move(id), {}), complete_(std::move(complete)) {}
+  ~look_operation() override { complete_abandoned(); }
+
+  void decide(const hosted_state& state, draft&, outcome&) override { seen_ = static_cast<const hosted<A>&>(state).value; }
+  void evolve(hosted_state&, evolve_observer&) noexcept override {}
+
+private:
+  void deliver(outcome&& told) noexcept override { complete_(std::move(told), std::move(seen_)); }
+
+  A seen_;
+  Complete complete_;
+};
+
+}  // namespace cairn::actors

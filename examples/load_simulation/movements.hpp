@@ -1,0 +1,27 @@
+// Reads a shop's sales from a CSV file, plain or compressed with zstd, as movements of stock.
+//
+// The file has a header with at least the columns InvoiceNo, StockCode, Quantity and InvoiceDate ("2010-12-01 08:26:00", taken as
+// UTC), in any order; other columns are passed over. Quoting is that of RFC 4180. A quantity above zero is goods sold, below zero
+// goods returned, and a line with zero moves nothing.
+#pragma once
+
+#include "workload.hpp"
+
+#include <filesystem>
+#include <stdexcept>
+
+namespace simulation {
+
+/// What is wrong with what the user gave, in a sentence that names the file and, where there is one, the line.
+class bad_input : public std::runtime_error {
+public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Reads the whole file. Throws bad_input for anything in it that is not as described above.
+workload read_movements(const std::filesystem::path& file);
+
+/// The stock that each product needs so that nothing is ever refused: all that is sold of it.
+std::vector<std::int64_t> enough_of_each(const workload& sales);
+
+}  // namespace simulation
