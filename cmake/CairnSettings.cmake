@@ -34,3 +34,13 @@ function(cairn_library name)
       $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
   endif()
 endfunction()
+
+# Links an executable with tcmalloc, where there is one: actors, messages and operations are small and come and go between
+# threads. Not under a sanitizer, which brings its own allocator.
+find_library(CAIRN_TCMALLOC NAMES tcmalloc_minimal)
+function(cairn_use_tcmalloc target)
+  if(CAIRN_TCMALLOC AND NOT CAIRN_SANITIZE)
+    # The linker would drop it: nothing refers to it by name.
+    target_link_options(${target} PRIVATE "LINKER:--no-as-needed" ${CAIRN_TCMALLOC} "LINKER:--as-needed")
+  endif()
+endfunction()

@@ -1,0 +1,314 @@
+// How much of its speed the pipeline keeps when everything it answers must first be on disk.
+//
+// Three things are measured in turn, again and again in one run, so that a machine that changes its pace hits all of them:
+//   pipeline     command → directory → aggregate → journal (RocksDB, synced) → answer
+//   no journal   the same, but an aggregate acknowledges its own events at once and nothing is stored
+//   bare store   rocksdb_journal alone, appending records of the same size in batches of the pipeline's mean size
+// A closed loop: a window of commands is always in flight, and one client thread gets the answers and asks again.
+#include "product.hpp"
+
+#include <cairn/actors/engine.hpp>
+#include <cairn/actors/typed_operation.hpp>
+#include <cairn/rocksdb_journal.hpp>
+
+#include <utility>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace cairn;
+using steady = std::chrono::steady_clock;
+
+// Pads the event to about 100 bytes of record, the size that everything is quoted for.
+const std::string reason = "a delivery from the warehouse in the north, as ordered";
+
+struct scenario {
+  std::size_t products;
+  std::size_t in_flight;
+};
+
+struct pipeline_figures {
+  double commands_per_second = 0;
+  double mean_batch = 0;
+  double mean_commit_us = 0;
+};
+
+double seconds_since(steady::time_point start) { return std::chrono::duration<double>(steady::now() - start).count(); }
+
+std::filesystem::path fresh_folder() {
+  static int made = 0;
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("cairn-benchmark-" + std::to_string(::getpid()) + "-" + std::to_string(made++));
+  std::filesystem::remove_all(folder);
+  return folder;
+}
+
+// Each slot of the window always has one command on its way, for one product after another.
+class closed_loop {
+public:
+  closed_loop(actors::engine& engine, scenario what) : engine_(engine), what_(what), left_(what.in_flight) {
+    for (std::size_t product = 0; product < what.products; ++product) ids_.push_back(std::to_string(product));
+  }
+
+  void enrol_all() {
+    std::atomic<std::size_t> open{what_.products};
+    for (const auto& id : ids_) {
+      const auto done = [&open](actors::outcome&&) { open.fetch_sub(1); };
+      engine_.submit(actors::operation_ptr(
+          new actors::command_operation<stock::Product, stock::Enrol, decltype(done)>(id, stock::Enrol{}, {}, done)));
+    }
+    while (open.load() > 0) std::this_thread::yield();
+  }
+
+  // Runs for `seconds` after a warm-up, and gives commands per second.
+  double run(double seconds, const std::function<void()>& after_warm_up) {
+    auto work = std::make_unique<asio::executor_work_guard<asio::io_context::executor_type>>(io_.get_executor());
+    for (std::size_t slot = 0; slot < what_.in_flight; ++slot) ask(slot);
+    std::thread client([this] { io_.run(); });
+    const auto wait = [](double how_long) {
+      const auto start = steady::now();
+      while (seconds_since(start) < how_long) ::usleep(1'000);
+    };
+    wait(seconds / 4);
+    after_warm_up();
+    const auto start = steady::now();
+    const auto before = answered_.load();
+    wait(seconds);
+    const auto rate = static_cast<double>(answered_.load() - before) / seconds_since(start);
+    stop_.store(true);
+    while (left_.load() > 0) std::this_thread::yield();
+    work.reset();
+    client.join();
+    return rate;
+  }
+
+private:
+  void ask(std::size_t slot) {
+    auto done = [this, slot](actors::outcome&& told) {
+      asio::post(io_, [this, slot, code = told.code, rejected = told.rejected] {
+        if (code != errc{} || rejected) {
+          std::fprintf(stderr, "a command failed: %s\n", make_error_code(code).message().c_str());
+          std::abort();
+        }
+        answered_.fetch_add(1, std::memory_order_relaxed);
+        if (stop_.load(std::memory_order_relaxed)) {
+          left_.fetch_sub(1);
+        } else {
+          ask(slot);
+        }
+      });
+    };
+    next_ = next_ * 6364136223846793005ULL + 1442695040888963407ULL;
+    engine_.submit(actors::operation_ptr(new actors::command_operation<stock::Product, stock::AddStock, decltype(done)>(
+        ids_[(next_ >> 33) % ids_.size()], stock::AddStock{1, reason}, {}, std::move(done))));
+  }
+
+  actors::engine& engine_;
+  scenario what_;
+  std::vector<std::string> ids_;
+  asio::io_context io_{1};
+  std::uint64_t next_ = 1;
+  std::atomic<std::uint64_t> answered_{0};
+  std::atomic<bool> stop_{false};
+  std::atomic<std::size_t> left_;
+};
+
+pipeline_figures run_pipeline(scenario what, double seconds, bool with_journal) {
+  const auto folder = fresh_folder();
+  pipeline_figures figures;
+  {
+    std::shared_ptr<journal> store = with_journal ? rocksdb_journal(folder) : nullptr;
+    actors::engine engine(store, system_now,
+                          [](const std::string& what_happened) { std::fprintf(stderr, "%s\n", what_happened.c_str()); }, {});
+    store.reset();
+    closed_loop loop(engine, what);
+    loop.enrol_all();
+    std::uint64_t commits = 0, events = 0, commit_ns = 0;
+    figures.commands_per_second = loop.run(seconds, [&] {
+      commits = engine.stats().commits;
+      events = engine.stats().events;
+      commit_ns = engine.stats().commit_ns;
+    });
+    if (with_journal) {
+      commits = engine.stats().commits - commits;
+      figures.mean_batch = static_cast<double>(engine.stats().events - events) / static_cast<double>(commits);
+      figures.mean_commit_us = static_cast<double>(engine.stats().commit_ns - commit_ns) / 1e3 / static_cast<double>(commits);
+    }
+  }
+  std::filesystem::remove_all(folder);
+  return figures;
+}
+
+double run_bare_store(scenario what, std::size_t batch, double seconds) {
+  const auto folder = fresh_folder();
+  double rate = 0;
+  {
+    const auto store = rocksdb_journal(folder);
+    std::vector<stream_id> streams;
+    std::vector<version> versions(what.products);
+    for (std::size_t product = 0; product < what.products; ++product) streams.emplace_back("product", std::to_string(product));
+    std::string payload;
+    codec::encode(payload, stock::StockAdded{1, reason});
+    std::vector<std::string> frames(batch);
+    std::vector<addition> additions(batch);
+    std::vector<atomic_append> appends(batch);
+    std::vector<append_outcome> outcomes(batch);
+    std::uint64_t next = 1, records = 0;
+    steady::duration in_append{};
+    // Only append() is timed: encoding is the aggregates' work.
+    while (std::chrono::duration<double>(in_append).count() < seconds) {
+      for (std::size_t place = 0; place < batch; ++place) {
+        next = next * 6364136223846793005ULL + 1442695040888963407ULL;
+        const auto product = (next >> 33) % what.products;
+        unrecorded_event event;
+        event.stream = streams[product];
+        event.version = versions[product] + 1;
+        event.type = stock::StockAdded::type;
+        event.recorded_at = system_now();
+        event.payload = payload;
+        frames[place].clear();
+        encode_frame(frames[place], event);
+        additions[place] = {streams[product], versions[product], 1, frames[place]};
+        appends[place] = {&additions[place], 1};
+        versions[product] = versions[product] + 1;
+      }
+      const auto start = steady::now();
+      store->append(appends, outcomes);
+      in_append += steady::now() - start;
+      records += batch;
+    }
+    rate = static_cast<double>(records) / std::chrono::duration<double>(in_append).count();
+  }
+  std::filesystem::remove_all(folder);
+  return rate;
+}
+
+// How long a cache line takes from one thread to another and back: shared machines put their cores now near, now far.
+double core_round_trip_ns() {
+  constexpr int rounds = 200'000;
+  std::atomic<int> line{0};
+  std::thread other([&line] {
+    for (int round = 0; round < rounds; ++round) {
+      while (line.load(std::memory_order_acquire) != 2 * round + 1) {}
+      line.store(2 * round + 2, std::memory_order_release);
+    }
+  });
+  const auto start = steady::now();
+  for (int round = 0; round < rounds; ++round) {
+    line.store(2 * round + 1, std::memory_order_release);
+    while (line.load(std::memory_order_acquire) != 2 * round + 2) {}
+  }
+  const double took = seconds_since(start);
+  other.join();
+  return took * 1e9 / rounds;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+std::string with_spread(const std::vector<double>& values, const char* format) {
+  char text[96], least[32], most[32], middle[32];
+  std::snprintf(least, sizeof least, format, *std::min_element(values.begin(), values.end()));
+  std::snprintf(middle, sizeof middle, format, median(values));
+  std::snprintf(most, sizeof most, format, *std::max_element(values.begin(), values.end()));
+  std::snprintf(text, sizeof text, "%s (%s to %s)", middle, least, most);
+  return text;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Measures the whole pipeline against itself without a journal, and against the bare store.\n"
+               "Every figure is a ratio within this run: the median of the rounds, with the least and the most."};
+  int rounds = 5;
+  double seconds = 2;
+  bool quick = false;
+  std::string json;
+  app.add_option("--rounds", rounds, "how often each side is measured, in turn")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  app.add_option("--seconds", seconds, "how long each measurement takes")->capture_default_str()->check(CLI::Range(0.05, 3600.0));
+  app.add_flag("--quick", quick, "one short round: shows that it runs, not how fast");
+  app.add_option("--json", json, "write the figures to this file too");
+  CLI11_PARSE(app, argc, argv);
+  if (quick) {
+    rounds = 1;
+    seconds = 0.3;
+  }
+
+  const bool terminal = ::isatty(STDERR_FILENO) != 0;
+  const std::vector<scenario> scenarios{{1'000, 1'000}, {1'000, 10'000}, {100'000, 10'000}, {1, 1'000}};
+  const int steps = static_cast<int>(scenarios.size()) * rounds * 3;
+  int step = 0;
+  const auto progress = [&](const char* what) {
+    ++step;
+    if (terminal) std::fprintf(stderr, "\r\033[K%3d %%  %s", 100 * step / steps, what);
+  };
+
+  std::printf("%zu cores; a cache line goes between two of them and back in %.0f ns\n\n",
+              static_cast<std::size_t>(std::thread::hardware_concurrency()), core_round_trip_ns());
+  std::string rows;
+  for (const auto& what : scenarios) {
+    std::vector<double> pipeline, no_journal, bare, against_none, against_bare, batch, commit;
+    for (int round = 0; round < rounds; ++round) {
+      progress("no journal");
+      no_journal.push_back(run_pipeline(what, seconds, false).commands_per_second / 1e3);
+      progress("pipeline");
+      const auto figures = run_pipeline(what, seconds, true);
+      pipeline.push_back(figures.commands_per_second / 1e3);
+      batch.push_back(figures.mean_batch);
+      commit.push_back(figures.mean_commit_us);
+      progress("bare store");
+      bare.push_back(run_bare_store(what, std::max<std::size_t>(1, static_cast<std::size_t>(figures.mean_batch)), seconds) / 1e3);
+      against_none.push_back(pipeline.back() / no_journal.back());
+      against_bare.push_back(pipeline.back() / bare.back());
+    }
+    if (terminal) std::fprintf(stderr, "\r\033[K");
+    std::printf("%zu product%s, %zu in flight\n", what.products, what.products == 1 ? "" : "s", what.in_flight);
+    std::printf("  pipeline              %s k commands/s\n", with_spread(pipeline, "%.0f").c_str());
+    std::printf("  without a journal     %s k commands/s\n", with_spread(no_journal, "%.0f").c_str());
+    std::printf("  bare store            %s k records/s\n", with_spread(bare, "%.0f").c_str());
+    std::printf("  ratio to no journal   %s\n", with_spread(against_none, "%.2f").c_str());
+    std::printf("  ratio to bare store   %s\n", with_spread(against_bare, "%.2f").c_str());
+    std::printf("  one group commit      %s records, %s us\n\n", with_spread(batch, "%.0f").c_str(),
+                with_spread(commit, "%.0f").c_str());
+    std::fflush(stdout);
+    char row[512];
+    std::snprintf(
+        row, sizeof row,
+        "%s  {\"products\": %zu, \"in_flight\": %zu, \"pipeline_k\": %.1f, \"no_journal_k\": %.1f, \"bare_store_k\": %.1f, "
+        "\"ratio_no_journal\": %.3f, \"ratio_bare_store\": %.3f, \"mean_batch\": %.0f, \"mean_commit_us\": %.0f}",
+        rows.empty() ? "" : ",\n", what.products, what.in_flight, median(pipeline), median(no_journal), median(bare),
+        median(against_none), median(against_bare), median(batch), median(commit));
+    rows += row;
+  }
+  if (!json.empty()) {
+    std::ofstream file(json);
+    file << "[\n" << rows << "\n]\n";
+    if (!file.flush()) {
+      std::fprintf(stderr, "pipeline_benchmark: cannot write %s\n", json.c_str());
+      return 2;
+    }
+  }
+  return 0;
+}
