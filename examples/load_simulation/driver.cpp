@@ -98,12 +98,12 @@ private:
   void send(const movement& move, Command command, cairn::command_options options) {
     all_.runtime.ask<Product>(
         all_.work.products[move.product], std::move(command), std::move(options),
-        asio::bind_executor(worker_.io.get_executor(), [this, &move, sent = clock::now()](boost::system::error_code failure,
-                                                                                   const cairn::answer<>& answer) {
-          worker_.latency.record(static_cast<std::uint64_t>((clock::now() - sent).count()));
-          note(move, failure, answer);
-          send_next();
-        }));
+        asio::bind_executor(worker_.io.get_executor(),
+                            [this, &move, sent = clock::now()](boost::system::error_code failure, const cairn::answer<>& answer) {
+                              worker_.latency.record(static_cast<std::uint64_t>((clock::now() - sent).count()));
+                              note(move, failure, answer);
+                              send_next();
+                            }));
   }
 
   void note(const movement& move, boost::system::error_code failure, const cairn::answer<>& answer) {
@@ -130,7 +130,8 @@ private:
 
   void tell(const movement& move, const std::string& what) {
     if (worker_.noted.faults.size() < faults_told_max) {
-      worker_.noted.faults.push_back("product " + all_.work.products[move.product] + ", order " + all_.work.orders[move.order] + ": " + what);
+      worker_.noted.faults.push_back("product " + all_.work.products[move.product] + ", order " + all_.work.orders[move.order] +
+                                     ": " + what);
     }
   }
 
@@ -144,12 +145,14 @@ private:
 driver::driver(cairn::runtime& runtime, const workload& work, std::vector<standing>& books, const drive_options& options,
                const stop_flag& stop)
     : shared_(new shared{runtime, work, books, options, stop}) {
-  for (std::size_t made = 0; made < std::min(threads_max, options.clients); ++made) workers_.push_back(std::make_unique<worker>());
+  for (std::size_t made = 0; made < std::min(threads_max, options.clients); ++made)
+    workers_.push_back(std::make_unique<worker>());
   for (std::size_t made = 0; made < options.clients; ++made) {
     const auto window = options.in_flight / options.clients + (made < options.in_flight % options.clients ? 1 : 0);
     clients_.push_back(std::make_unique<client>(*shared_, *workers_[made % workers_.size()], window));
   }
-  // The busiest products first, each to the client that has least to do: a hash would leave some clients working alone at the end.
+  // The busiest products first, each to the client that has least to do: a hash would leave some clients working alone at the
+  // end.
   std::vector<std::uint64_t> busy(work.products.size());
   for (const auto& move : work.movements) ++busy[move.product];
   std::vector<std::uint32_t> by_business(busy.size());
@@ -165,7 +168,8 @@ driver::driver(cairn::runtime& runtime, const workload& work, std::vector<standi
     loads.back().first += busy[product];
     std::push_heap(loads.begin(), loads.end(), std::greater<>());
   }
-  for (std::uint32_t move = 0; move < work.movements.size(); ++move) clients_[client_of[work.movements[move].product]]->give(move);
+  for (std::uint32_t move = 0; move < work.movements.size(); ++move)
+    clients_[client_of[work.movements[move].product]]->give(move);
 }
 
 driver::~driver() {

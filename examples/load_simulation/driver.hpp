@@ -42,8 +42,8 @@ struct tally {
 /// Plays a workload. Everything given to it must outlive it.
 class driver {
 public:
-  /// `books` has a standing for each product of `work`, as found at the start; it is kept up with each accepted answer, and may be
-  /// looked at once the driver has finished.
+  /// `books` has a standing for each product of `work`, as found at the start; it is kept up with each accepted answer, and may
+  /// be looked at once the driver has finished.
   driver(cairn::runtime& runtime, const workload& work, std::vector<standing>& books, const drive_options& options,
          const stop_flag& stop);
   ~driver();

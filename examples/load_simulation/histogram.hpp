@@ -52,7 +52,8 @@ public:
   /// The value that `percent` of all values do not exceed, rounded up within its bucket; 0 where nothing was counted.
   std::uint64_t percentile(double percent) const {
     const auto all = count();
-    const auto wanted = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(percent / 100 * static_cast<double>(all))));
+    const auto wanted =
+        std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(percent / 100 * static_cast<double>(all))));
     std::uint64_t seen = 0;
     for (std::size_t bucket = 0; bucket < counts_.size(); ++bucket) {
       seen += counts_[bucket];

@@ -14,6 +14,8 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -50,7 +52,8 @@ constexpr std::int64_t opening_max = 1'000'000'000'000;
 // Set by the first Ctrl-C; the second one ends the program at once.
 stop_flag stop{false};
 
-// -- flags ------------------------------------------------------------------------------------------------------------------------
+// -- flags
+// ------------------------------------------------------------------------------------------------------------------------
 
 std::optional<std::int64_t> whole_number(const std::string& text) {
   std::int64_t number = 0;
@@ -129,7 +132,8 @@ void add_flags(CLI::App& app, settings& chosen) {
       ->capture_default_str()
       ->type_name("HOW")
       ->group(stored);
-  number("--snapshot-every", chosen.snapshot_every, "Events of a product from snapshot to snapshot; 0: none", 0, 1'000'000'000, stored);
+  number("--snapshot-every", chosen.snapshot_every, "Events of a product from snapshot to snapshot; 0: none", 0, 1'000'000'000,
+         stored);
   number("--passivate-after", chosen.passivate_after, "Milliseconds after which an idle product leaves memory; 0: never", 0,
          86'400'000, stored);
 
@@ -141,7 +145,8 @@ void add_flags(CLI::App& app, settings& chosen) {
       ->type_name("FILE");
 }
 
-// -- the parts of a run -----------------------------------------------------------------------------------------------------------
+// -- the parts of a run
+// -----------------------------------------------------------------------------------------------------------
 
 /// Says it on standard output; throws bad_input where nobody can hear it.
 void say(const std::string& text) {
@@ -214,7 +219,9 @@ workload work_to_do(const settings& chosen) {
   return sales;
 }
 
-void append(std::vector<std::string>& all, const std::vector<std::string>& more) { all.insert(all.end(), more.begin(), more.end()); }
+void append(std::vector<std::string>& all, const std::vector<std::string>& more) {
+  all.insert(all.end(), more.begin(), more.end());
+}
 
 /// Plays the workload, and leaves what was found in `about`.
 void play(cairn::runtime& runtime, const workload& work, std::vector<standing>& books, const drive_options& options,
@@ -310,7 +317,8 @@ void prove(const store_folder& folder, const settings& chosen, const workload& w
   append(about.faults, differences(work.products, "by the answers", books, "recovered", about.cold.products));
   const bool nothing_refused = about.commands.rejected.empty();
   if (nothing_refused) {
-    append(about.faults, differences(work.products, "by the movements", sums_of(work, at_start), "recovered", about.cold.products));
+    append(about.faults,
+           differences(work.products, "by the movements", sums_of(work, at_start), "recovered", about.cold.products));
   }
   about.proved = about.faults.empty();
   about.verdict = about.proved ? grouped(work.products.size()) + " products recovered; every closing count and version is right" +
@@ -319,7 +327,8 @@ void prove(const store_folder& folder, const settings& chosen, const workload& w
   about.verdict.pop_back();
 }
 
-// -- the run ----------------------------------------------------------------------------------------------------------------------
+// -- the run
+// ----------------------------------------------------------------------------------------------------------------------
 
 int wrong(report& about) {
   std::cerr << (about.verdict.empty() ? "Something is wrong; nothing was proved." : about.verdict) << "\n";
@@ -376,7 +385,8 @@ int simulate(settings chosen) {
   if (about.commands.failed > 0 || !about.faults.empty()) return wrong(about);
   if (stop) {
     say("Stopped after " + grouped(about.commands.answered) + " of " + grouped(work.movements.size()) + " commands. " +
-        (folder.temporary() ? "The temporary store is removed.\n" : "All that was answered is in " + folder.path().string() + ".\n"));
+        (folder.temporary() ? "The temporary store is removed.\n"
+                            : "All that was answered is in " + folder.path().string() + ".\n"));
     return interrupted;
   }
   prove(folder, chosen, work, at_start, books, shown, about);

@@ -22,7 +22,8 @@ constexpr std::size_t fields_max = 1'000;
 constexpr std::int64_t quantity_max = 1'000'000'000;  // so that no sum of them can overflow
 constexpr std::string_view zstd_magic{"\x28\xb5\x2f\xfd", 4};
 
-// -- bytes ------------------------------------------------------------------------------------------------------------------------
+// -- bytes
+// ------------------------------------------------------------------------------------------------------------------------
 
 /// The file's contents, piece by piece, decompressed where that is to do.
 class byte_source {
@@ -54,14 +55,16 @@ public:
     while (true) {
       if (taken_ == raw_size_ && !pending_) fill();
       if (raw_size_ == 0 && !pending_) {
-        if (in_frame_) throw bad_input(name_ + ":" + std::to_string(line) + ": the compressed data ends too soon; the file is cut short.");
+        if (in_frame_)
+          throw bad_input(name_ + ":" + std::to_string(line) + ": the compressed data ends too soon; the file is cut short.");
         return {};
       }
       ZSTD_inBuffer in{raw_.data(), raw_size_, taken_};
       ZSTD_outBuffer out{plain_.data(), plain_.size(), 0};
       const auto left = ZSTD_decompressStream(zstd_.get(), &out, &in);
       if (ZSTD_isError(left)) {
-        throw bad_input(name_ + ":" + std::to_string(line) + ": the compressed data is damaged (" + ZSTD_getErrorName(left) + ").");
+        throw bad_input(name_ + ":" + std::to_string(line) + ": the compressed data is damaged (" + ZSTD_getErrorName(left) +
+                        ").");
       }
       taken_ = in.pos;
       in_frame_ = left != 0;
@@ -95,7 +98,8 @@ private:
   bool pending_ = false;
 };
 
-// -- records ----------------------------------------------------------------------------------------------------------------------
+// -- records
+// ----------------------------------------------------------------------------------------------------------------------
 
 /// The file's records: lines that may hold line breaks within quotes.
 class csv_reader {
@@ -156,7 +160,8 @@ private:
     const auto closed = text.size();
     int character = peek();
     for (; character != ',' && character != '\n' && character != end_of_file; character = peek()) {
-      if (character == '"') fail(quoted ? after_quote : "there is a quote in the middle of a field that does not begin with one.", line_);
+      if (character == '"')
+        fail(quoted ? after_quote : "there is a quote in the middle of a field that does not begin with one.", line_);
       keep(text, character);
     }
     if (character != ',' && text.size() > closed && text.back() == '\r') text.pop_back();
@@ -189,7 +194,8 @@ private:
   std::uint64_t first_line_ = 0;
 };
 
-// -- movements --------------------------------------------------------------------------------------------------------------------
+// -- movements
+// --------------------------------------------------------------------------------------------------------------------
 
 /// The whole of `text` as a number within [least, most].
 template <class Number>
@@ -253,7 +259,8 @@ workload read_movements(const std::filesystem::path& file) {
   numbering orders(sales.orders);
   while (csv.next()) {
     if (csv.fields() != header_fields) {
-      csv.fail("there are " + std::to_string(csv.fields()) + " fields, and the header has " + std::to_string(header_fields) + ".");
+      csv.fail("there are " + std::to_string(csv.fields()) + " fields, and the header has " + std::to_string(header_fields) +
+               ".");
     }
     const auto text = [&](column which) { return csv.field(where[which]); };
     const auto quoted = [&](column which) { return "'" + std::string(text(which).substr(0, 60)) + "'"; };
@@ -272,7 +279,8 @@ workload read_movements(const std::filesystem::path& file) {
     }
     if (sales.movements.size() == movements_max) csv.fail("there are more than " + std::to_string(movements_max) + " movements.");
     sales.movements.push_back({*moment, std::abs(*pieces), product, orders.of(text(invoice)),
-                               static_cast<std::uint32_t>(csv.line()), *pieces > 0 ? movement_kind::sold : movement_kind::returned});
+                               static_cast<std::uint32_t>(csv.line()),
+                               *pieces > 0 ? movement_kind::sold : movement_kind::returned});
   }
   if (sales.products.empty()) throw bad_input(file.string() + " has a header and nothing else; there is nothing to play.");
   return sales;

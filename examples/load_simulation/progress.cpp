@@ -87,8 +87,8 @@ void progress::show(std::uint64_t answered, std::uint64_t all, const std::vector
 
   const auto recent = latest(samples);
   const auto share = static_cast<double>(answered) / static_cast<double>(all);
-  auto text = grouped(static_cast<std::uint64_t>(recent.rate())) + "/s  p50 " + as_time(recent.latency.percentile(50)) + "  p99 " +
-              as_time(recent.latency.percentile(99)) + "  live " + grouped(recent.live_aggregates);
+  auto text = grouped(static_cast<std::uint64_t>(recent.rate())) + "/s  p50 " + as_time(recent.latency.percentile(50)) +
+              "  p99 " + as_time(recent.latency.percentile(99)) + "  live " + grouped(recent.live_aggregates);
   if (recent.commits > 0) {
     text += "  batch " + grouped(recent.events / recent.commits) + "  sync " + as_time(recent.commit_ns / recent.commits);
   }

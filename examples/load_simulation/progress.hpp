@@ -45,7 +45,8 @@ private:
   std::uint64_t commit_ns_before_ = 0;
 };
 
-/// Tells on standard error how far the program has come: on a terminal one line that is kept up to date, else a line now and then.
+/// Tells on standard error how far the program has come: on a terminal one line that is kept up to date, else a line now and
+/// then.
 class progress {
 public:
   progress();

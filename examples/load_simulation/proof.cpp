@@ -23,9 +23,7 @@ void tell(std::vector<std::string>& faults, std::string fault) {
   if (faults.size() < told_max) faults.push_back(std::move(fault));
 }
 
-std::string text_of(const standing& one) {
-  return std::to_string(one.count) + " (version " + std::to_string(one.version) + ")";
-}
+std::string text_of(const standing& one) { return std::to_string(one.count) + " (version " + std::to_string(one.version) + ")"; }
 
 /// What a payload, a msgpack map, has under "count"; nothing where it is not such a map.
 std::optional<std::int64_t> count_in(std::string_view payload) {
@@ -49,7 +47,8 @@ log_reading fold_log(const cairn::journal& store, const stop_flag& stop) {
   std::string id;
   store.read_all(cairn::position{1}, [&](const cairn::record_view& record) {
     const auto fault = [&](const std::string& what) {
-      tell(log.faults, "position " + std::to_string(record.position.value) + ", " + cairn::to_string(record.stream) + ": " + what);
+      tell(log.faults,
+           "position " + std::to_string(record.position.value) + ", " + cairn::to_string(record.stream) + ": " + what);
     };
     if (record.position.value != ++log.records) {
       fault("position " + std::to_string(log.records) + " was to come first");
@@ -92,7 +91,8 @@ recovery recover_all(cairn::runtime& runtime, const std::vector<std::string>& id
     if (next == ids.size() || stop) return;
     const auto asked = next++;
     runtime.state<stock::Product>(
-        ids[asked], asio::bind_executor(io, [&, asked](boost::system::error_code failed, const cairn::versioned<stock::Product>& found) {
+        ids[asked],
+        asio::bind_executor(io, [&, asked](boost::system::error_code failed, const cairn::versioned<stock::Product>& found) {
           if (failed) tell(all.faults, ids[asked] + " could not be recovered: " + failed.message() + ": " + found.detail);
           all.products[asked] = {found.state.count, found.version.value};
           ask_next();
@@ -116,7 +116,8 @@ std::vector<std::string> differences(const std::vector<std::string>& ids, const 
     if (told.size() == told_max) {
       ++more;
     } else {
-      told.push_back("product " + ids[place] + ": " + whose + ": " + text_of(expected[place]) + ", " + other + ": " + text_of(found[place]));
+      told.push_back("product " + ids[place] + ": " + whose + ": " + text_of(expected[place]) + ", " + other + ": " +
+                     text_of(found[place]));
     }
   }
   if (more > 0) told.push_back("and " + std::to_string(more) + " more");

@@ -101,11 +101,14 @@ std::vector<row> rows(const report& about) {
   add("Store", "");
   add("events written", grouped(about.events));
   add("group commits", grouped(about.commits) + ", of " + quotient(about.events, about.commits, 0) + " events on average");
-  add("time of a commit", about.commits == 0 ? "-" : as_time(about.commit_ns / about.commits) + " on average, " + about.durability);
-  add("snapshots written", grouped(about.snapshots) + (about.failed_snapshots > 0 ? ", and " + grouped(about.failed_snapshots) + " failed" : ""));
+  add("time of a commit",
+      about.commits == 0 ? "-" : as_time(about.commit_ns / about.commits) + " on average, " + about.durability);
+  add("snapshots written",
+      grouped(about.snapshots) + (about.failed_snapshots > 0 ? ", and " + grouped(about.failed_snapshots) + " failed" : ""));
   if (about.passivations > 0) add("actors put to rest meanwhile", grouped(about.passivations));
   if (const auto& counts = about.events_per_product; !counts.empty()) {
-    add("events of a product", grouped(counts.front()) + " to " + grouped(counts.back()) + ", median " + grouped(counts[counts.size() / 2]));
+    add("events of a product",
+        grouped(counts.front()) + " to " + grouped(counts.back()) + ", median " + grouped(counts[counts.size() / 2]));
   }
   if (about.store_bytes > 0) add("size on disk", fixed(static_cast<double>(about.store_bytes) / 1e6, 1) + " MB");
 

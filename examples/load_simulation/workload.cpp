@@ -182,7 +182,8 @@ workload synthetic_day(const day_options& options) {
       }
       if (stock[product] < kept[product] / 2 && !ordered[product]) {
         ordered[product] = true;
-        const auto arrives = now + hour + microseconds(static_cast<std::int64_t>(random.unit() * 3 * static_cast<double>(hour.count())));
+        const auto arrives =
+            now + hour + microseconds(static_cast<std::int64_t>(random.unit() * 3 * static_cast<double>(hour.count())));
         deliveries.push({arrives, product, kept[product]});
       }
     }

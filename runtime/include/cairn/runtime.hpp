@@ -22,9 +22,12 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <memory>
-#include <semaphore>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -88,14 +91,15 @@ class completion {
 public:
   explicit completion(Handler handler) : handler_(std::move(handler)), work_(boost::asio::get_associated_executor(handler_)) {}
 
-  template <class Value>
-  void operator()(errc code, Value value) {
-    auto executor = work_.get_executor();
-    boost::asio::post(
-        executor, boost::asio::bind_executor(executor, [handler = std::move(handler_), code, value = std::move(value)]() mutable {
-          std::move(handler)(code == errc{} ? boost::system::error_code{} : make_asio_code(code), std::move(value));
-        }));
-    work_.reset();
+  /// Posts the handler with its arguments; to be called once.
+  template <class... Value>
+  void operator()(errc code, Value... value) {
+    // The work goes along: once the handler has run, its execution context may be gone.
+    const auto executor = work_.get_executor();
+    auto call = [handler = std::move(handler_), work = std::move(work_), code, ... value = std::move(value)]() mutable {
+      std::move(handler)(code == errc{} ? boost::system::error_code{} : make_asio_code(code), std::move(value)...);
+    };
+    boost::asio::post(executor, boost::asio::bind_executor(executor, std::move(call)));
   }
 
 private:
@@ -103,28 +107,36 @@ private:
   boost::asio::executor_work_guard<boost::asio::associated_executor_t<Handler>> work_;
 };
 
-/// The blocking form's handler: called where the answer is made, and wakes the thread that waits.
+/// Where a blocking call waits. Lives on the waiting thread's stack, so the wake-up happens under the lock.
 template <class Value>
-struct blocking_slot {
-  errc code{};
-  Value value;
-  std::binary_semaphore ready{0};
+class blocking_slot {
+public:
+  void set(errc code, Value&& value) {
+    std::lock_guard lock(mutex_);
+    code_ = code;
+    value_.emplace(std::move(value));
+    is_set_.notify_one();
+  }
 
   Value wait() {
-    ready.acquire();
-    if (code != errc{}) throw error(code, value.detail);
-    return std::move(value);
+    std::unique_lock lock(mutex_);
+    is_set_.wait(lock, [this] { return value_.has_value(); });
+    if (code_ != errc{}) throw error(code_, value_->detail);
+    return std::move(*value_);
   }
+
+private:
+  std::mutex mutex_;
+  std::condition_variable is_set_;
+  errc code_{};
+  std::optional<Value> value_;
 };
 
+/// The blocking form's handler: called where the answer is made, and wakes the thread that waits.
 template <class Value>
 struct blocking_completion {
   blocking_slot<Value>* slot;
-  void operator()(errc code, Value value) {
-    slot->code = code;
-    slot->value = std::move(value);
-    slot->ready.release();
-  }
+  void operator()(errc code, Value value) { slot->set(code, std::move(value)); }
 };
 
 template <Aggregate A, class Command>
@@ -340,12 +352,8 @@ public:
       Token&& token, drain_snapshots snapshots = drain_snapshots::yes) {
     return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
         [this, snapshots](auto handler) {
-          auto executor = boost::asio::get_associated_executor(handler);
-          auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-          auto work = std::make_shared<boost::asio::executor_work_guard<decltype(executor)>>(executor);
-          core_.drain_in_background(snapshots, [shared, work] {
-            boost::asio::post(work->get_executor(), [shared] { std::move (*shared)(boost::system::error_code{}); });
-          });
+          auto done = std::make_shared<detail::completion<decltype(handler)>>(std::move(handler));
+          core_.drain_in_background(snapshots, [done] { (*done)(errc{}); });
         },
         token);
   }

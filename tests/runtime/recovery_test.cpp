@@ -1,0 +1,103 @@
+// What is still there after a passivation, a restart and a crash, on a store on disk.
+#include "folder.hpp"
+#include "product.hpp"
+
+#include <cairn/rocksdb_journal.hpp>
+#include <cairn/runtime.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace cairn::tests {
+namespace {
+
+using namespace stock;
+using namespace std::chrono_literals;
+
+void check_repeat(runtime& runtime, const char* where) {
+  CAPTURE(where);
+  const auto repeat = runtime.ask<Product>("1", AddStock{10}, {.command_id = "delivery 7"});
+  CHECK(repeat.repeated);
+  CHECK(repeat.version == version{2});
+  CHECK(runtime.state<Product>("1").state.count == 10);
+}
+
+}  // namespace
+
+TEST_CASE("a repeated command is known after a snapshot, a passivation and a restart") {
+  const test_folder folder;
+  const auto options = [&] {
+    return runtime_options{.journal = rocksdb_journal(folder.path),
+                           .bounds = {.snapshot_every_events = 2, .live_aggregates_max = 1, .directories = 1}};
+  };
+  {
+    runtime runtime(options());
+    runtime.ask<Product>("1", Enrol{});
+    runtime.ask<Product>("1", AddStock{10}, {.command_id = "delivery 7"});
+    check_repeat(runtime, "after the snapshot");
+    runtime.ask<Product>("2", Enrol{});  // there is room for one
+    check_repeat(runtime, "after passivation");
+    CHECK(runtime.statistics().passivations >= 2);
+  }
+  runtime runtime(options());
+  check_repeat(runtime, "after a restart");
+}
+
+TEST_CASE("a process that dies without a word loses nothing that it was answered") {
+  const test_folder folder;
+  constexpr int commands = 1'234;
+  std::array<int, 2> pipe{};
+  REQUIRE(::pipe(pipe.data()) == 0);
+  const auto child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    // Nothing is closed, nothing flushed: the kernel takes the process away.
+    runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+    runtime.ask<Product>("1", Enrol{});
+    for (int command = 0; command < commands; ++command) {
+      runtime.ask<Product>("1", AddStock{1}, {.command_id = std::to_string(command)});
+    }
+    const char done = 'd';
+    if (::write(pipe[1], &done, 1) != 1) ::_exit(1);
+    ::kill(::getpid(), SIGKILL);
+  }
+  ::close(pipe[1]);
+  char done = 0;
+  CHECK(::read(pipe[0], &done, 1) == 1);
+  ::close(pipe[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  REQUIRE(WIFSIGNALED(status));
+
+  runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+  const auto found = runtime.state<Product>("1");
+  CHECK(found.version == version{commands + 1});
+  CHECK(found.state.count == commands);
+  CHECK(runtime.statistics().snapshots_loaded == 1);
+  CHECK(runtime.statistics().events_recovered < 500);
+  const auto repeat = runtime.ask<Product>("1", AddStock{1}, {.command_id = std::to_string(commands - 1)});
+  CHECK(repeat.repeated);
+}
+
+TEST_CASE("a drained runtime starts again from snapshots alone") {
+  const test_folder folder;
+  {
+    runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+    for (int product = 0; product < 50; ++product) {
+      runtime.ask<Product>(std::to_string(product), Enrol{product});
+      runtime.ask<Product>(std::to_string(product), AddStock{1});
+    }
+    runtime.drain();
+  }
+  runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+  for (int product = 0; product < 50; ++product) {
+    CHECK(runtime.state<Product>(std::to_string(product)).state.count == product + 1);
+  }
+  CHECK(runtime.statistics().snapshots_loaded == 50);
+  CHECK(runtime.statistics().events_recovered == 0);
+}
+
+}  // namespace cairn::tests

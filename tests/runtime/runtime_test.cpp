@@ -1,0 +1,356 @@
+// The runtime as an application uses it: real threads, real Asio, a real store.
+#include "folder.hpp"
+#include "product.hpp"
+
+#include <cairn/memory_journal.hpp>
+#include <cairn/rocksdb_journal.hpp>
+#include <cairn/runtime.hpp>
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <doctest/doctest.h>
+
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+
+namespace cairn::tests {
+namespace {
+
+namespace asio = boost::asio;
+using namespace stock;
+using namespace std::chrono_literals;
+
+/// A journal that stops in append() until it is told to go on.
+class gated_journal final : public journal {
+public:
+  void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
+    {
+      std::unique_lock lock(mutex_);
+      ++arrived_;
+      changed_.notify_all();
+      changed_.wait(lock, [this] { return open_; });
+    }
+    inner_->append(appends, outcomes);
+  }
+  void read(stream_view stream, version_range range, const record_visitor& visit) const override {
+    inner_->read(stream, range, visit);
+  }
+  position read_all(position from, const record_visitor& visit) const override { return inner_->read_all(from, visit); }
+  version highest(stream_view stream) const override { return inner_->highest(stream); }
+  position last() const override { return inner_->last(); }
+  snapshot_store& snapshots() override { return inner_->snapshots(); }
+
+  void open() {
+    std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  void wait_until_somebody_appends() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return arrived_ > 0; });
+  }
+
+private:
+  std::unique_ptr<journal> inner_ = memory_journal();
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool open_ = false;
+  int arrived_ = 0;
+};
+
+template <class Call>
+error failure_of(Call call) {
+  try {
+    call();
+  } catch (const error& failure) { return failure; }
+  FAIL("no error was thrown");
+  return error(errc::abandoned, "");
+}
+
+struct Reserve {
+  int count = 0;
+};
+struct Reserved {
+  static constexpr std::string_view type = "RESERVED";
+  int count = 0;
+  MSGPACK_DEFINE_MAP(count)
+};
+struct Ticket {
+  std::string number;
+  int left = 0;
+  MSGPACK_DEFINE_MAP(number, left)
+};
+
+// An aggregate whose command answers something besides its events.
+struct Hall {
+  static constexpr std::string_view category = "hall";
+  using Event = std::variant<Reserved>;
+  int taken = 0;
+  MSGPACK_DEFINE_MAP(taken)
+  decision<Event, Ticket> decide(const Reserve& reserve) const {
+    if (reserve.count > 10 - taken) return reject("full");
+    if (reserve.count == 0) return {nothing, Ticket{"none", 10 - taken}};
+    return {Reserved{reserve.count}, Ticket{"T" + std::to_string(taken + 1), 10 - taken - reserve.count}};
+  }
+  void evolve(const Reserved& event) noexcept { taken += event.count; }
+};
+
+}  // namespace
+
+TEST_CASE("the four rows: count 2 at version 4, 5 at version 3, on a store on disk") {
+  const test_folder folder;
+  runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+  runtime.ask<Product>("1", Enrol{});
+  runtime.ask<Product>("1", AddStock{3});
+  runtime.ask<Product>("1", AddStock{2});
+  const auto removed = runtime.ask<Product>("1", RemoveStock{3});
+  CHECK(removed.version == version{4});
+  CHECK(removed.events == 1);
+  CHECK(runtime.state<Product>("1").state.count == 2);
+  CHECK(runtime.state_at<Product>("1", version{4}).state.count == 2);
+  CHECK(runtime.state_at<Product>("1", version{3}).state.count == 5);
+
+  const auto rows = runtime.history<Product>("1").events;
+  REQUIRE(rows.size() == 4);
+  const std::vector<std::pair<std::string, Count>> expected{{"ENROLL", 0}, {"ADD", 3}, {"ADD", 2}, {"DELETE", 3}};
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    CHECK(rows[row].version == version{row + 1});
+    std::visit(
+        [&](const auto& event) {
+          CHECK(event.type == expected[row].first);
+          CHECK(event.count == expected[row].second);
+        },
+        rows[row].event);
+  }
+}
+
+TEST_CASE("every completion token gets the same answer, through its own executor") {
+  runtime runtime{{.journal = memory_journal()}};
+  asio::io_context io;
+  const auto test_thread = std::this_thread::get_id();
+  int called = 0;
+  runtime.ask<Product>("1", Enrol{5}, asio::bind_executor(io, [&](boost::system::error_code code, answer<> answer) {
+                         CHECK_FALSE(code);
+                         CHECK(answer.version == version{1});
+                         CHECK(std::this_thread::get_id() == test_thread);
+                         ++called;
+                       }));
+  io.run();
+  io.restart();
+  auto future = runtime.ask<Product>("1", AddStock{1}, asio::use_future);
+  CHECK(future.get().version == version{2});
+
+  const auto session = [&]() -> asio::awaitable<void> {
+    const auto added = co_await runtime.ask<Product>("1", AddStock{1, "found"}, asio::use_awaitable);
+    CHECK(added.version == version{3});
+    const auto seen = co_await runtime.state<Product>("1", asio::use_awaitable);
+    CHECK(seen.state.count == 7);
+    const auto before = co_await runtime.state_at<Product>("1", version{1}, asio::use_awaitable);
+    CHECK(before.state.count == 5);
+    const auto events = co_await runtime.history<Product>("1", version_range{version{2}, version{3}}, asio::use_awaitable);
+    CHECK(events.events.size() == 2);
+    CHECK(std::get<StockAdded>(events.events[1].event).reason == "found");
+
+    const command_options conflicting{.expected = expected_version::exactly(version{9})};
+    boost::system::error_code code;
+    const auto conflict =
+        co_await runtime.ask<Product>("1", AddStock{1}, conflicting, asio::redirect_error(asio::use_awaitable, code));
+    CHECK(code == errc::version_conflict);
+    CHECK(conflict.version == version{3});
+    CHECK(conflict.detail == "product/1 is at version 3, the command expected version 9");
+    CHECK_THROWS_AS(co_await runtime.ask<Product>("1", AddStock{1}, conflicting, asio::use_awaitable),
+                    boost::system::system_error);
+    ++called;
+  };
+  asio::co_spawn(io, session(), [](std::exception_ptr failure) { CHECK_FALSE(failure); });
+  io.run();
+  CHECK(called == 2);
+}
+
+TEST_CASE("a command may answer something besides its events, and a repeat gets it again after a restart") {
+  const test_folder folder;
+  const command_options named{.command_id = "reservation 1"};
+  {
+    runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+    const auto first = runtime.ask<Hall>("a", Reserve{4}, named);
+    CHECK(first.result.number == "T1");
+    CHECK(first.result.left == 6);
+    CHECK(runtime.ask<Hall>("a", Reserve{7}).rejected == rejection{"full"});
+    const auto none = runtime.ask<Hall>("a", Reserve{0});
+    CHECK(none.events == 0);
+    CHECK(none.result.number == "none");
+  }
+  runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+  const auto repeat = runtime.ask<Hall>("a", Reserve{4}, named);
+  CHECK(repeat.repeated);
+  CHECK(repeat.result.number == "T1");
+  CHECK(repeat.result.left == 6);
+  CHECK(runtime.state<Hall>("a").state.taken == 4);
+}
+
+TEST_CASE("a state at a moment is all that was recorded by then, ties included; before the first event it is empty") {
+  auto now = std::make_shared<std::atomic<std::int64_t>>(1'000'000);
+  const auto at = [](std::int64_t microseconds) { return timestamp{std::chrono::microseconds{microseconds}}; };
+  runtime runtime{{.journal = memory_journal(), .bounds = {.snapshot_every_events = 2}, .clock = [now, at] { return at(*now); }}};
+  runtime.ask<Product>("1", Enrol{1});  // at 1,000,000
+  *now = 2'000'000;
+  runtime.ask<Product>("1", AddStock{10});  // both at 2,000,000
+  runtime.ask<Product>("1", AddStock{100});
+  *now = 3'000'000;
+  runtime.ask<Product>("1", AddStock{1'000});
+
+  const auto count_at = [&](std::int64_t moment) { return runtime.state_at<Product>("1", at(moment)); };
+  CHECK(count_at(999'999).version == version{0});
+  CHECK_FALSE(count_at(999'999).state.enrolled);
+  CHECK(count_at(1'000'000).state.count == 1);
+  CHECK(count_at(1'999'999).state.count == 1);
+  CHECK(count_at(2'000'000).state.count == 111);
+  CHECK(count_at(2'999'999).version == version{3});
+  CHECK(count_at(3'000'000).state.count == 1'111);
+  CHECK(count_at(std::numeric_limits<std::int64_t>::max()).state.count == 1'111);
+}
+
+TEST_CASE("a state can be asked for by the business's own time, in which events need not be in order") {
+  runtime runtime{{.journal = memory_journal()}};
+  const auto day = [](int number) { return timestamp{std::chrono::days{number}}; };
+  runtime.ask<Product>("1", Enrol{0}, {.occurred_at = day(1)});
+  runtime.ask<Product>("1", AddStock{10}, {.occurred_at = day(5)});
+  runtime.ask<Product>("1", AddStock{100}, {.occurred_at = day(3)});  // told late
+  CHECK(runtime.state_at<Product>("1", as_occurred{day(4)}).state.count == 100);
+  CHECK(runtime.state_at<Product>("1", as_occurred{day(5)}).state.count == 110);
+  CHECK(runtime.state_at<Product>("1", as_occurred{day(0)}).version == version{0});
+}
+
+TEST_CASE("a version that does not exist yet is an error that says how far the aggregate has come") {
+  runtime runtime{{.journal = memory_journal()}};
+  runtime.ask<Product>("1", Enrol{0});
+  const auto failure = failure_of([&] { runtime.state_at<Product>("1", version{9}); });
+  CHECK(failure.kind() == errc::invalid_argument);
+  CHECK(failure.detail() == "product/1 is at version 1; there is no version 9 yet");
+  CHECK(runtime.state_at<Product>("1", version{0}).version == version{0});
+  CHECK(runtime.state<Product>("never heard of").version == version{0});
+  CHECK(runtime.history<Product>("never heard of").events.empty());
+}
+
+TEST_CASE("past the bound the caller is told at once, or waits, as it chose") {
+  const auto store = std::make_shared<gated_journal>();
+  std::optional<runtime> runtime;
+  runtime.emplace(runtime_options{.journal = store, .in_flight_max = 2, .waiting_max = 1});
+  auto first = runtime->ask<Product>("1", Enrol{}, asio::use_future);
+  auto second = runtime->ask<Product>("2", Enrol{}, asio::use_future);
+  CHECK(failure_of([&] { runtime->ask<Product>("3", Enrol{}); }).kind() == errc::overloaded);
+  CHECK(failure_of([&] { runtime->history<Product>("3"); }).kind() == errc::overloaded);
+
+  const command_options patient{.when_full = when_full::wait};
+  auto third = runtime->ask<Product>("3", Enrol{}, patient, asio::use_future);
+  const auto fourth = failure_of([&] { runtime->ask<Product>("4", Enrol{}, patient); });
+  CHECK(fourth.kind() == errc::overloaded);
+  CHECK(fourth.detail() == "1 commands wait for a place already");
+  CHECK(runtime->in_flight() == 2);
+  CHECK(third.wait_for(0s) == std::future_status::timeout);
+
+  store->open();
+  CHECK(first.get().version == version{1});
+  CHECK(second.get().version == version{1});
+  CHECK(third.get().version == version{1});
+  runtime->drain();
+  CHECK(runtime->in_flight() == 0);
+}
+
+TEST_CASE("waiting commands are all let in, whatever the threads do") {
+  runtime runtime{{.journal = memory_journal(), .in_flight_max = 3}};
+  const command_options patient{.when_full = when_full::wait};
+  std::vector<std::thread> threads;
+  std::atomic<int> accepted{0};
+  for (int thread = 0; thread < 8; ++thread) {
+    threads.emplace_back([&, thread] {
+      runtime.ask<Product>(std::to_string(thread), Enrol{}, patient);
+      for (int command = 0; command < 500; ++command) {
+        accepted += static_cast<bool>(runtime.ask<Product>(std::to_string(thread), AddStock{1}, patient));
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(accepted == 4'000);
+  CHECK(runtime.in_flight() == 0);
+}
+
+TEST_CASE("draining finishes what is in flight, and refuses what comes after") {
+  const auto store = std::make_shared<gated_journal>();
+  runtime runtime{{.journal = store}};
+  std::vector<std::future<answer<>>> asked;
+  for (int product = 0; product < 100; ++product) {
+    asked.push_back(runtime.ask<Product>(std::to_string(product), Enrol{}, asio::use_future));
+  }
+  store->wait_until_somebody_appends();
+  auto drained = runtime.drain(asio::use_future);
+  store->open();
+  drained.get();
+  for (auto& one : asked) CHECK(one.get().version == version{1});
+  CHECK(failure_of([&] { runtime.ask<Product>("1", AddStock{1}); }).kind() == errc::draining);
+  CHECK(failure_of([&] { runtime.state_at<Product>("1", version{1}); }).kind() == errc::draining);
+  CHECK(store.use_count() == 1);  // the runtime has let go of its journal
+  CHECK(store->snapshots().latest({"product", "1"}, version::max()).has_value());
+  runtime.drain();  // a second time does nothing
+}
+
+TEST_CASE("draining leaves no snapshot where none is wanted") {
+  const std::shared_ptr<journal> store = memory_journal();
+  runtime runtime{{.journal = store}};
+  runtime.ask<Product>("1", Enrol{});
+  runtime.drain(drain_snapshots::no);
+  CHECK_FALSE(store->snapshots().latest({"product", "1"}, version::max()).has_value());
+}
+
+TEST_CASE("many threads on one aggregate: every command is carried out once, one at a time") {
+  const test_folder folder;
+  runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+  runtime.ask<Product>("1", Enrol{0});
+  std::vector<std::thread> threads;
+  std::mutex mutex;
+  std::vector<std::uint64_t> versions;
+  for (int thread = 0; thread < 8; ++thread) {
+    threads.emplace_back([&] {
+      for (int command = 0; command < 200; ++command) {
+        const auto added = runtime.ask<Product>("1", AddStock{1});
+        std::lock_guard lock(mutex);
+        versions.push_back(added.version.value);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  std::sort(versions.begin(), versions.end());
+  REQUIRE(versions.size() == 1'600);
+  for (std::size_t place = 0; place < versions.size(); ++place) REQUIRE(versions[place] == place + 2);
+  CHECK(runtime.state<Product>("1").state.count == 1'600);
+}
+
+TEST_CASE("an option that is out of its range is an error that names it and its range") {
+  const auto complaint = [](runtime_options options) {
+    return failure_of([&] { runtime runtime{std::move(options)}; }).detail();
+  };
+  CHECK(complaint({}).find("runtime_options::journal") != std::string::npos);
+  CHECK(complaint({.journal = memory_journal(), .in_flight_max = 0}) == "in_flight_max is 0, and must be at least 1");
+  CHECK(complaint({.journal = memory_journal(), .bounds = {.batch_appends_max = 0}}) ==
+        "batch_appends_max is 0, and must be from 1 to 1000000");
+  CHECK(complaint({.journal = memory_journal(), .bounds = {.passivate_after = -1ms}}).find("passivate_after") == 0);
+}
+
+TEST_CASE("an id that is too long is refused before anything is done with it") {
+  runtime runtime{{.journal = memory_journal()}};
+  const auto failure = failure_of([&] { runtime.ask<Product>(std::string(limits::id_bytes_max + 1, 'x'), Enrol{}); });
+  CHECK(failure.kind() == errc::invalid_argument);
+  CHECK(runtime.ask<Product>(std::string(limits::id_bytes_max, 'x'), Enrol{}).version == version{1});
+  CHECK(runtime.ask<Product>("", Enrol{}).version == version{1});
+  const command_options heavy{.who = std::string(limits::metadata_field_bytes_max + 1, 'x')};
+  CHECK(failure_of([&] { runtime.ask<Product>("1", Enrol{}, heavy); }).kind() == errc::invalid_argument);
+}
+
+}  // namespace cairn::tests
