@@ -118,8 +118,7 @@ void aggregate_actor::decide(operation_ptr asked) {
 void aggregate_actor::evolved() {
   version_ = version_ + 1;
   const auto every = shared_.bounds.snapshot_every_events;
-  if (every == 0 || version_.value % every != 0 || !crew_.snapshots) return;
-  taken_snapshots_.emplace_back(version_, encode_snapshot(version_, recorded_at_, type_.schema_version, *state_, commands_));
+  if (every > 0 && version_.value % every == 0) take_snapshot();
 }
 
 void aggregate_actor::answer_when_durable(operation_ptr asked, outcome&& answer) {
@@ -222,25 +221,35 @@ void aggregate_actor::fail(errc code, const std::string& detail) {
 // -- snapshots and the end
 // -------------------------------------------------------------------------------------------------------
 
-void aggregate_actor::send_snapshot(version at, std::string bytes) {
-  last_snapshot_ = at;
-  ++snapshots_in_flight_;
-  send(crew_.snapshots, snapshot_request{stream_id(stream()), at, std::move(bytes)});
+void aggregate_actor::take_snapshot() {
+  if (!crew_.snapshots) return;
+  try {
+    taken_snapshots_.emplace_back(version_, encode_snapshot(version_, recorded_at_, type_.schema_version, *state_, commands_));
+  } catch (const std::exception& reason) {
+    // The user's own packing of the state may throw. That costs the next recovery time, and nobody anything else.
+    shared_.stats.failed_snapshots.fetch_add(1, std::memory_order_relaxed);
+    shared_.warn("no snapshot of " + to_string(stream()) + " at version " + std::to_string(version_.value) + ": " +
+                 reason.what());
+  }
 }
 
 void aggregate_actor::send_durable_snapshots() {
   if (taken_snapshots_.empty()) return;
   auto taken = taken_snapshots_.begin();
-  for (; taken != taken_snapshots_.end() && taken->first <= durable_; ++taken)
-    send_snapshot(taken->first, std::move(taken->second));
+  for (; taken != taken_snapshots_.end() && taken->first <= durable_; ++taken) {
+    last_snapshot_ = taken->first;
+    ++snapshots_in_flight_;
+    send(crew_.snapshots, snapshot_request{stream_id(stream()), taken->first, std::move(taken->second)});
+  }
   taken_snapshots_.erase(taken_snapshots_.begin(), taken);
 }
 
 void aggregate_actor::end_if_done() {
   if (!ending_ || phase_ == phase::recovering || !pending_.empty() || appends_in_flight_ > 0) return;
-  if (phase_ == phase::running && snapshot_at_end_ && last_snapshot_ < version_ && crew_.snapshots &&
+  if (phase_ == phase::running && std::exchange(snapshot_at_end_, false) && last_snapshot_ < version_ &&
       shared_.bounds.snapshot_every_events > 0) {
-    send_snapshot(version_, encode_snapshot(version_, recorded_at_, type_.schema_version, *state_, commands_));
+    take_snapshot();
+    send_durable_snapshots();
   }
   if (snapshots_in_flight_ == 0) quit();
 }

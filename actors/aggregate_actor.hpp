@@ -45,7 +45,7 @@ private:
   void decide_waiting();
 
   // Snapshots and the end.
-  void send_snapshot(version at, std::string bytes);
+  void take_snapshot();
   void send_durable_snapshots();
   void end_if_done();
 

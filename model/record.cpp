@@ -148,6 +148,10 @@ void encode_frame(std::string& out, const unrecorded_event& event) {
   const auto expected = options ? options->expected.required() : std::nullopt;
   const bool metadata = brings_metadata(options);
   const std::size_t start = out.size();
+  // Room for a record of the usual kind at once, instead of growing towards it.
+  constexpr std::size_t usual_overhead = 48;
+  out.reserve(start + usual_overhead + event.stream.category.size() + event.stream.id.size() + event.type.size() +
+              event.result.size() + event.payload.size());
   out.append(4, '\0');
 
   writer write(out);

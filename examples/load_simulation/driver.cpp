@@ -19,8 +19,11 @@ using stock::Enrol;
 using stock::Product;
 using stock::RemoveStock;
 
-// A client does little but send and note: one thread keeps the runtime busy on two cores, and a second helps on more.
-constexpr std::size_t threads_max = 2;
+// A client does little but send and note, so one thread of them keeps two cores busy; on two cores a second one only gets in the
+// way.
+std::size_t threads_for(std::size_t clients) {
+  return std::min<std::size_t>(clients, std::clamp(std::thread::hardware_concurrency() / 2, 1U, 4U));
+}
 constexpr std::size_t faults_told_max = 10;
 
 }  // namespace
@@ -145,8 +148,7 @@ private:
 driver::driver(cairn::runtime& runtime, const workload& work, std::vector<standing>& books, const drive_options& options,
                const stop_flag& stop)
     : shared_(new shared{runtime, work, books, options, stop}) {
-  for (std::size_t made = 0; made < std::min(threads_max, options.clients); ++made)
-    workers_.push_back(std::make_unique<worker>());
+  for (std::size_t made = 0; made < threads_for(options.clients); ++made) workers_.push_back(std::make_unique<worker>());
   for (std::size_t made = 0; made < options.clients; ++made) {
     const auto window = options.in_flight / options.clients + (made < options.in_flight % options.clients ? 1 : 0);
     clients_.push_back(std::make_unique<client>(*shared_, *workers_[made % workers_.size()], window));

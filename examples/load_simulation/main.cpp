@@ -35,7 +35,7 @@ struct settings {
   std::string replay;
   std::string opening = "enough";
   std::int64_t products = 3'000;
-  std::int64_t commands = 2'000'000;
+  std::int64_t commands = 4'000'000;
   std::int64_t seed = 1;
   std::int64_t clients = 8;
   std::int64_t in_flight = 4'000;
@@ -53,7 +53,6 @@ constexpr std::int64_t opening_max = 1'000'000'000'000;
 stop_flag stop{false};
 
 // -- flags
-// ------------------------------------------------------------------------------------------------------------------------
 
 std::optional<std::int64_t> whole_number(const std::string& text) {
   std::int64_t number = 0;
@@ -71,6 +70,19 @@ CLI::Validator from(std::int64_t least, std::int64_t most) {
       },
       "");
 }
+
+/// Names the value and the default, and leaves out which option excludes which; that is said when it happens.
+class plain_help : public CLI::Formatter {
+public:
+  plain_help() { column_width(26); }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return option->get_type_name().empty() ? "" : " " + option->get_type_name();
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    const auto preset = option->get_default_str();
+    return option->get_description() + (preset.empty() ? "" : " [" + preset + "]");
+  }
+};
 
 CLI::Validator one_of(std::vector<std::string> words) {
   return CLI::Validator(
@@ -94,9 +106,8 @@ void add_flags(CLI::App& app, settings& chosen) {
              "  load_simulation --data stock                   keep the store; the next run goes on from there\n"
              "  load_simulation --in-flight 100                fewer at a time: less throughput, quicker answers\n"
              "Exit codes: 0 everything proved, 1 something is wrong, 2 wrong usage or input, 130 stopped by Ctrl-C.");
-  app.set_help_flag("-h,--help", "This text")->group("What you get");
-  app.get_formatter()->column_width(28);
-  app.get_formatter()->label("REQUIRED", "");
+  app.name("load_simulation");
+  app.formatter(std::make_shared<plain_help>());
 
   const std::string played = "What is played";
   auto* replay = app.add_option("--replay", chosen.replay,
@@ -143,10 +154,10 @@ void add_flags(CLI::App& app, settings& chosen) {
                  "load_simulation.html, in build/ where there is one")
       ->group("What you get")
       ->type_name("FILE");
+  app.set_help_flag("-h,--help", "This text")->group("What you get");
 }
 
 // -- the parts of a run
-// -----------------------------------------------------------------------------------------------------------
 
 /// Says it on standard output; throws bad_input where nobody can hear it.
 void say(const std::string& text) {
@@ -239,6 +250,7 @@ void play(cairn::runtime& runtime, const workload& work, std::vector<standing>& 
     shown.show(clients.latency().count(), work.movements.size(), samples.samples());
   }
   look();
+  about.passivations = counters.passivations;
   shown.doing("finishing and closing");
   const auto draining = clock::now();
   // Without last snapshots, so that the recovery has snapshots and events to read, as after a crash.
@@ -254,7 +266,6 @@ void play(cairn::runtime& runtime, const workload& work, std::vector<standing>& 
   about.commit_ns = counters.commit_ns;
   about.snapshots = counters.snapshots_saved;
   about.failed_snapshots = counters.failed_snapshots;
-  about.passivations = counters.passivations;
   about.faults = about.commands.faults;
 }
 
@@ -321,14 +332,12 @@ void prove(const store_folder& folder, const settings& chosen, const workload& w
            differences(work.products, "by the movements", sums_of(work, at_start), "recovered", about.cold.products));
   }
   about.proved = about.faults.empty();
-  about.verdict = about.proved ? grouped(work.products.size()) + " products recovered; every closing count and version is right" +
-                                     (nothing_refused ? ", and the opening less what was sold.\n" : ".\n")
-                               : "Something is wrong: what was answered is not what is there.\n";
-  about.verdict.pop_back();
+  about.verdict = grouped(work.products.size()) + " products recovered; every closing count and version is right" +
+                  (nothing_refused ? ", and each count is the opening stock less what was sold." : ".");
+  if (!about.proved) about.verdict = "Something is wrong: what was answered is not what is there.";
 }
 
 // -- the run
-// ----------------------------------------------------------------------------------------------------------------------
 
 int wrong(report& about) {
   std::cerr << (about.verdict.empty() ? "Something is wrong; nothing was proved." : about.verdict) << "\n";

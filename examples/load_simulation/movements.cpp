@@ -23,7 +23,6 @@ constexpr std::int64_t quantity_max = 1'000'000'000;  // so that no sum of them 
 constexpr std::string_view zstd_magic{"\x28\xb5\x2f\xfd", 4};
 
 // -- bytes
-// ------------------------------------------------------------------------------------------------------------------------
 
 /// The file's contents, piece by piece, decompressed where that is to do.
 class byte_source {
@@ -99,7 +98,6 @@ private:
 };
 
 // -- records
-// ----------------------------------------------------------------------------------------------------------------------
 
 /// The file's records: lines that may hold line breaks within quotes.
 class csv_reader {
@@ -195,7 +193,6 @@ private:
 };
 
 // -- movements
-// --------------------------------------------------------------------------------------------------------------------
 
 /// The whole of `text` as a number within [least, most].
 template <class Number>

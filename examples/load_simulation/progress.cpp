@@ -12,8 +12,9 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-constexpr double watched_seconds = 1;  // what "at present" means
-constexpr std::chrono::milliseconds between_updates{100};
+constexpr double watched_seconds = 1;                      // what "at present" means
+constexpr std::chrono::milliseconds between_updates{100};  // of the line on a terminal
+constexpr std::chrono::seconds between_lines{10};          // elsewhere, at most; also each quarter has one
 
 std::size_t columns() {
   winsize size{};
@@ -67,7 +68,7 @@ void timeline::halve() {
   stretch_ *= 2;
 }
 
-progress::progress() : terminal_(isatty(STDERR_FILENO) != 0) {}
+progress::progress() : terminal_(isatty(STDERR_FILENO) != 0), shown_(clock::now()) {}
 
 progress::~progress() { clear(); }
 
@@ -81,7 +82,7 @@ void progress::show(std::uint64_t answered, std::uint64_t all, const std::vector
   if (all == 0 || samples.empty()) return;
   const auto now = clock::now();
   const auto quarter = answered * 4 / all;
-  if (terminal_ ? now - shown_ < between_updates : quarter <= quarter_) return;
+  if (now - shown_ < between_updates || (!terminal_ && quarter == quarter_ && now - shown_ < between_lines)) return;
   shown_ = now;
   quarter_ = quarter;
 

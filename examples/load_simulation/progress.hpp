@@ -63,7 +63,7 @@ public:
 
 private:
   bool terminal_;
-  std::chrono::steady_clock::time_point shown_{};
+  std::chrono::steady_clock::time_point shown_;
   std::uint64_t quarter_ = 0;
   bool dirty_ = false;
 };

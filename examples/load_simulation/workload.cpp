@@ -27,13 +27,13 @@ struct offer {
   std::uint32_t product;
 };
 
-constexpr std::size_t offers_a_day = 6;
-constexpr double crowd = 4;             // times the usual rate
-constexpr double share_of_offer = 0.4;  // of the lines sold while it lasts
+constexpr std::size_t offers_a_day = 4;
+constexpr double crowd = 3;             // times the usual rate
+constexpr double share_of_offer = 0.2;  // of the lines sold while it lasts
 constexpr double share_returned = 0.04;
 constexpr double another_line = 0.6;   // the chance that an order goes on
 constexpr double another_piece = 0.7;  // the same for the pieces of a line
-constexpr double hours_of_stock = 8;   // kept of each product; half of it is when more is ordered
+constexpr double hours_of_stock = 12;  // kept of each product; half of it is when more is ordered
 
 // The standard's distributions differ between libraries; these few lines do not.
 class dice {

@@ -49,7 +49,7 @@ inline constexpr std::size_t movements_max = 100'000'000;
 
 struct day_options {
   std::uint32_t products = 3'000;
-  std::uint64_t commands = 2'000'000;  ///< beside the openings
+  std::uint64_t commands = 4'000'000;  ///< beside the openings
   std::uint64_t seed = 1;
 };
 

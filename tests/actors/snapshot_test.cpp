@@ -135,6 +135,30 @@ TEST_CASE("five hundred snapshots that cannot be saved cost warnings, and no com
   CHECK((*answer)->version == version{501});
 }
 
+namespace {
+
+// A state whose packing throws.
+struct Unsavable : Counter {
+  static constexpr std::string_view category = "unsavable";
+  template <class Packer>
+  void msgpack_pack(Packer&) const {
+    throw std::runtime_error("this state cannot be packed");
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a state that cannot be packed costs a warning, and no command") {
+  deterministic_world world({.snapshot_every_events = 1});
+  const auto aggregate = actors::spawn_aggregate(world.system, world.shared, world.staff, actors::type_of<Unsavable>, "1");
+  world.aggregates.push_back(aggregate);
+  const auto answer = world.ask<Several, Unsavable>(aggregate, "1", Several{3});
+  end(world, aggregate);
+  CHECK(accepted(answer));
+  REQUIRE(world.warnings.size() == 4);
+  CHECK(world.warnings.front() == "no snapshot of unsavable/1 at version 1: this state cannot be packed");
+}
+
 TEST_CASE("a repeated command id is known across a snapshot, a passivation and a fresh start from the journal") {
   deterministic_world world({.snapshot_every_events = 10});
   auto counter = counter_in(world);

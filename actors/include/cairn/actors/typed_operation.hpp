@@ -35,7 +35,10 @@ public:
       answer.reason = no->reason;
       return;
     }
-    if constexpr (!std::is_void_v<result_type>) codec::encode(answer.result, decision_->result());
+    if constexpr (!std::is_void_v<result_type>) {
+      codec::encode(answer.result, decision_->result());
+      codec::decode<result_type>(answer.result);  // what does not read back must fail here, while it still can
+    }
     const auto events = decision_->events();
     if (events.size() > limits::events_per_decision_max) {
       throw error(errc::invalid_argument, "a decision has " + std::to_string(events.size()) + " events, and may have " +
@@ -44,6 +47,7 @@ public:
     // What is kept for evolve() is what the bytes say: an event that does not read back never becomes durable, and the live
     // state can never differ from a replayed one.
     std::string payload;
+    payload.reserve(120);
     for (std::size_t index = 0; index < events.size(); ++index) {
       payload.clear();
       record_view written;
