@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace cairn::actors {
+namespace {
+
+constexpr std::uint32_t snapshots_in_flight_max = 16;  // of one aggregate
+
+}  // namespace
 
 aggregate_actor::aggregate_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues,
                                  const aggregate_type& type, std::string id)
@@ -15,8 +20,9 @@ caf::behavior aggregate_actor::make_behavior() {
       [this](perform& message) { take(std::move(message.what)); },
       [this](const append_result& result) { take(result); },
       [this](recovery_result& result) { take(result); },
-      [this](const snapshot_result&) {
+      [this](const snapshot_result& result) {
         if (snapshots_in_flight_ > 0) --snapshots_in_flight_;
+        if (!result.saved && result.at == last_snapshot_) last_snapshot_ = {};  // passivation tries once more
         end_if_done();
       },
       [this](const retry_recovery& retry) {
@@ -42,6 +48,12 @@ void aggregate_actor::on_exit() {
 // ---------------------------------------------------------------------------------------------------------
 
 void aggregate_actor::take(operation_ptr asked) {
+  if (*asked->type().id != *type_.id) {
+    asked->complete(
+        outcome::failed(errc::invalid_argument,
+                        to_string(stream()) + " is live as another aggregate type of category " + std::string(type_.category)));
+    return;
+  }
   switch (phase_) {
   case phase::running: decide(std::move(asked)); break;
   case phase::failed: asked->complete(outcome::failed(failure_, failure_detail_)); break;
@@ -85,20 +97,15 @@ void aggregate_actor::decide(operation_ptr asked) {
   draft events(stream(), version_, recorded_at, options);
   try {
     asked->decide(*state_, events, answer);
-  } catch (const error& reason) {
-    const auto code = reason.kind() == errc::invalid_argument ? errc::invalid_argument : errc::decide_failed;
-    asked->complete(outcome::failed(code, to_string(stream()) + ": " + reason.what()));
-    return;
-  } catch (const std::exception& reason) {
-    asked->complete(outcome::failed(errc::decide_failed, to_string(stream()) + ": " + reason.what()));
-    return;
   } catch (...) {
-    asked->complete(outcome::failed(errc::decide_failed, to_string(stream()) + ": not a std::exception"));
+    auto [code, detail] = current_failure(errc::decide_failed);
+    if (code != errc::invalid_argument) code = errc::decide_failed;
+    asked->complete(outcome::failed(code, to_string(stream()) + ": " + detail));
     return;
   }
   if (events.events() == 0) return answer_when_durable(std::move(asked), std::move(answer));
 
-  // From here on nothing can refuse: the events have been read back from their bytes, and evolve is noexcept.
+  // From here on the domain cannot fail: the events have been read back from their bytes, and evolve is noexcept.
   append_request request{stream_id(stream()), version_, events.events(), events.take_frames(), incarnation_};
   recorded_at_ = recorded_at;
   answer.events = events.events();
@@ -225,11 +232,11 @@ void aggregate_actor::take_snapshot() {
   if (!crew_.snapshots) return;
   try {
     taken_snapshots_.emplace_back(version_, encode_snapshot(version_, recorded_at_, type_.schema_version, *state_, commands_));
-  } catch (const std::exception& reason) {
+  } catch (...) {
     // The user's own packing of the state may throw. That costs the next recovery time, and nobody anything else.
     shared_.stats.failed_snapshots.fetch_add(1, std::memory_order_relaxed);
     shared_.warn("no snapshot of " + to_string(stream()) + " at version " + std::to_string(version_.value) + ": " +
-                 reason.what());
+                 current_failure(errc::decide_failed).detail);
   }
 }
 
@@ -237,6 +244,8 @@ void aggregate_actor::send_durable_snapshots() {
   if (taken_snapshots_.empty()) return;
   auto taken = taken_snapshots_.begin();
   for (; taken != taken_snapshots_.end() && taken->first <= durable_; ++taken) {
+    // A writer that cannot keep up gets no more from here for now: a later boundary makes another.
+    if (snapshots_in_flight_ >= snapshots_in_flight_max) continue;
     last_snapshot_ = taken->first;
     ++snapshots_in_flight_;
     send(crew_.snapshots, snapshot_request{stream_id(stream()), taken->first, std::move(taken->second)});
@@ -261,10 +270,17 @@ void aggregate_actor::watch_deadline(const operation& asked) {
   const auto& deadline = asked.options().deadline;
   if (!deadline || asked.completed() || (next_deadline_ && *next_deadline_ <= *deadline)) return;
   next_deadline_ = deadline;
-  // One millisecond more, so that the deadline has passed by then even by a coarser clock.
-  const auto pause =
-      std::max(std::chrono::duration_cast<std::chrono::milliseconds>(*deadline - shared_.now()), std::chrono::milliseconds{0});
-  delayed_send(this, pause + std::chrono::milliseconds{1}, cairn::actors::check_deadlines{});
+  // A far deadline is looked at again in an hour. One millisecond more, so that a near one has passed by then even by a coarser
+  // clock.
+  constexpr std::chrono::milliseconds soonest{1}, latest{3'600'000};
+  const auto now = shared_.now();
+  auto pause = latest;
+  if (*deadline <= now) {
+    pause = soonest;
+  } else if (*deadline < now + latest) {
+    pause = std::chrono::duration_cast<std::chrono::milliseconds>(*deadline - now) + soonest;
+  }
+  delayed_send(this, pause, cairn::actors::check_deadlines{});
 }
 
 void aggregate_actor::check_deadlines() {
@@ -273,7 +289,7 @@ void aggregate_actor::check_deadlines() {
   const auto check = [&](errc code) {
     return [this, now, code](operation& asked) {
       if (asked.options().deadline && *asked.options().deadline < now) {
-        asked.complete(outcome::failed(code, to_string(stream())));
+        asked.complete_early(outcome::failed(code, to_string(stream())));
       }
       watch_deadline(asked);
     };

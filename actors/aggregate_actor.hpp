@@ -18,7 +18,8 @@ namespace cairn::actors {
 
 class aggregate_actor final : public caf::event_based_actor, private evolve_observer {
 public:
-  aggregate_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues, const aggregate_type& type, std::string id);
+  aggregate_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues, const aggregate_type& type,
+                  std::string id);
 
   const char* name() const override { return "cairn.aggregate"; }
   caf::behavior make_behavior() override;

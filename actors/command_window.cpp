@@ -13,6 +13,12 @@ const first_answer* command_window::find(std::string_view command_id) const noex
 
 void command_window::remember(std::string_view command_id, version last, std::uint32_t events, std::string_view result) {
   if (command_id.empty() || capacity_ == 0) return;
+  if (auto* known = const_cast<first_answer*>(find(command_id))) {
+    known->last = last;
+    known->events = events;
+    known->result = result;
+    return;
+  }
   first_answer answer{std::hash<std::string_view>{}(command_id), std::string(command_id), last, events, std::string(result)};
   if (answers_.size() < capacity_) {
     answers_.push_back(std::move(answer));
@@ -24,9 +30,7 @@ void command_window::remember(std::string_view command_id, version last, std::ui
 
 void command_window::replay(const record_view& record) {
   // The last record of a decision says all of it; where only its first part was read, the rest will follow.
-  if (record.index + 1 == record.count && !find(record.command_id)) {
-    remember(record.command_id, record.version, record.count, record.result);
-  }
+  if (record.index + 1 == record.count) remember(record.command_id, record.version, record.count, record.result);
 }
 
 }  // namespace cairn::actors

@@ -6,6 +6,7 @@
 #include <cairn/actors/crew.hpp>
 
 #include "aggregate_actor.hpp"
+#include "standing_actor.hpp"
 
 #include <caf/event_based_actor.hpp>
 #include <caf/send.hpp>
@@ -27,6 +28,7 @@ public:
   const char* name() const override { return "cairn.directory"; }
 
   caf::behavior make_behavior() override {
+    set_exception_handler(end_process);
     schedule_idle_check();
     return {
         [this](perform& message) { forward(std::move(message.what)); },
@@ -43,7 +45,8 @@ public:
   }
 
 private:
-  // An aggregate is idle after this many whole ticks without a command, so between one and one and a half times passivate_after.
+  // An aggregate is idle after this many whole ticks without a command, so between one and one and a quarter times
+  // passivate_after.
   static constexpr std::uint64_t ticks_until_idle = 4;
 
   enum class status : std::uint8_t {
@@ -131,13 +134,17 @@ private:
   // The actor is gone: because it was told to, or because something killed it. Only here is an entry forgotten, and each actor
   // ends once, so the entry of a message still exists.
   void take_end(entry& ended) {
-    --actors_;
-    shared_.stats.live_aggregates.fetch_sub(1, std::memory_order_relaxed);
     if (ended.is == status::live) {
+      // Killed. Its appends may still be on their way, and its successor must not recover before they are settled: the journal
+      // sends this message back behind them.
       by_use_.erase(ended.place);
-    } else {
-      --ending_;
+      ended.is = status::ending;
+      ++ending_;
+      if (crew_.journal) return send(crew_.journal, aggregate_ended{&ended});
     }
+    --actors_;
+    --ending_;
+    shared_.stats.live_aggregates.fetch_sub(1, std::memory_order_relaxed);
     ended.actor = nullptr;
     ended.is = status::waiting;
     if (ended.kept.empty()) {

@@ -6,6 +6,7 @@
 #include <caf/atom.hpp>
 #include <caf/send.hpp>
 
+#include <cstdio>
 #include <thread>
 
 namespace cairn::actors {
@@ -49,11 +50,20 @@ struct system_config : caf::actor_system_config {
   }
 };
 
+// The actors warn in places where nothing may be thrown.
+warn_function harmless(warn_function warn) {
+  return [warn = std::move(warn)](const std::string& sentence) noexcept {
+    try {
+      warn(sentence);
+    } catch (...) { std::fprintf(stderr, "cairn: the warning function threw on: %s\n", sentence.c_str()); }
+  };
+}
+
 }  // namespace
 
 struct engine::implementation {
   implementation(std::shared_ptr<journal> store, clock now, warn_function warn, settings bounds)
-      : shared{std::move(store), std::move(now), std::move(warn), bounds, {}}, config(bounds), system(config) {
+      : shared{std::move(store), std::move(now), harmless(std::move(warn)), bounds, {}}, config(bounds), system(config) {
     spawn_crew(system, shared, staff, threading::own);
   }
 

@@ -4,11 +4,12 @@
 // group commit. Each aggregate then gets one answer for all of its appends in the batch.
 #include <cairn/actors/crew.hpp>
 
+#include "standing_actor.hpp"
+
 #include <caf/event_based_actor.hpp>
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
 
 namespace cairn::actors {
 namespace {
@@ -20,11 +21,16 @@ public:
   const char* name() const override { return "cairn.journal"; }
 
   caf::behavior make_behavior() override {
+    set_exception_handler(end_process);
     return {
         [this](append_request& request) { gather(std::move(request)); },
         [this](const commit_now&) {
           commit_queued_ = false;
           commit();
+        },
+        [this](const aggregate_ended& ended) {
+          commit();
+          return ended;
         },
         [this](const finish&) {
           commit();
@@ -71,12 +77,10 @@ private:
     const auto start = std::chrono::steady_clock::now();
     try {
       shared_.store->append(appends_, outcomes_);
-    } catch (const error& reason) {
-      code = reason.kind();
-      detail = reason.detail();
-    } catch (const std::exception& reason) {
-      code = errc::journal_unavailable;
-      detail = reason.what();
+    } catch (...) {
+      auto failed = current_failure(errc::journal_unavailable);
+      code = failed.code;
+      detail = std::move(failed.detail);
     }
     const auto took = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count());

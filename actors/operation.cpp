@@ -1,4 +1,5 @@
 #include <cairn/actors/operation.hpp>
+#include <cairn/limits.hpp>
 
 namespace cairn::actors {
 
@@ -16,6 +17,10 @@ void draft::add(std::string_view type, std::uint32_t schema_version, std::string
   if (index + 1 == count) event.result = result;
   event.payload = payload;
   encode_frame(frames_, event);
+  if (frames_.size() > limits::decision_bytes_max) {
+    throw error(errc::invalid_argument,
+                "the events of one decision may have " + std::to_string(limits::decision_bytes_max) + " bytes together");
+  }
   ++events_;
 }
 
@@ -24,12 +29,24 @@ operation::operation(const aggregate_type& type, std::string id, command_options
 
 void operation::complete(outcome&& result) noexcept {
   if (std::exchange(completed_, true)) return;
-  if (admitted_by) admitted_by->leave();
+  leave();  // first: the handler may ask again at once
   deliver(std::move(result));
+}
+
+void operation::complete_early(outcome&& result) noexcept {
+  if (!std::exchange(completed_, true)) deliver(std::move(result));
 }
 
 void operation::complete_abandoned() noexcept {
   if (!completed_) complete(outcome::failed(errc::abandoned, to_string(stream())));
+}
+
+failure current_failure(errc otherwise) {
+  try {
+    throw;
+  } catch (const error& reason) { return {reason.kind(), reason.detail()}; } catch (const std::exception& reason) {
+    return {otherwise, reason.what()};
+  } catch (...) { return {otherwise, "an exception that is no std::exception"}; }
 }
 
 }  // namespace cairn::actors

@@ -40,44 +40,47 @@ std::uint64_t take_fixed(std::string_view& bytes) {
   return value;
 }
 
-// The newest snapshot that can be used within the bounds, put into `into`. False where there is none.
-bool load_snapshot(journal& store, const aggregate_type& type, stream_view stream, std::size_t command_ids_kept,
-                   const warn_function& warn, recovery_bounds bounds, recovered& into) {
-  auto at_most = bounds.version;
-  const auto head = store.highest(stream);
-  while (const auto stored = store.snapshots().latest(stream, at_most)) {
-    const auto pass_over = [&](std::string_view why) {
-      warn("the snapshot of " + to_string(stream) + " at version " + std::to_string(stored->version.value) +
-           " is passed over: " + std::string(why));
-    };
-    try {
-      const auto content = decode_snapshot(stored->bytes);
-      if (content.version != stored->version) {
-        pass_over("it says that it is of version " + std::to_string(content.version.value));
-      } else if (content.version > head) {
-        pass_over("the journal ends at version " + std::to_string(head.value));
-      } else if (content.schema_version != type.schema_version) {
-        pass_over("its schema version is " + std::to_string(content.schema_version) + ", this program's is " +
-                  std::to_string(type.schema_version));
-      } else if (content.recorded_at <= bounds.recorded_at) {
-        command_window commands(command_ids_kept);
-        for (const auto& answer : codec::decode<std::vector<stored_answer>>(content.commands)) {
-          commands.remember(answer.command_id, version{answer.last}, answer.events, answer.result);
-        }
-        into.state->load(content.state);
-        into.commands = std::move(commands);
-        into.version = into.snapshot = content.version;
-        into.recorded_at = content.recorded_at;
-        return true;
-      }
-    } catch (const error& reason) {
-      if (reason.kind() != errc::corrupt_record) throw;
-      pass_over(reason.detail());
+// Takes what a snapshot holds into a fresh aggregate. Says why where it cannot; `into` is then good for nothing.
+std::string take_snapshot(const stored_snapshot& stored, version head, const aggregate_type& type, recovered& into) {
+  try {
+    const auto content = decode_snapshot(stored.bytes);
+    if (content.version != stored.version) return "it says that it is of version " + std::to_string(content.version.value);
+    if (content.version > head) return "the journal ends at version " + std::to_string(head.value);
+    if (content.schema_version != type.schema_version) {
+      return "its schema version is " + std::to_string(content.schema_version) + ", this program's is " +
+             std::to_string(type.schema_version);
     }
-    if (stored->version.value == 0) break;
+    for (const auto& answer : codec::decode<std::vector<stored_answer>>(content.commands)) {
+      into.commands.remember(answer.command_id, version{answer.last}, answer.events, answer.result);
+    }
+    into.state->load(content.state);
+    into.version = into.snapshot = content.version;
+    into.recorded_at = content.recorded_at;
+    return {};
+  } catch (...) {
+    // Whatever the bytes or the user's own unpacking do: a snapshot is an optimisation.
+    return current_failure(errc::corrupt_record).detail;
+  }
+}
+
+// Goes from the newest snapshot within the bounds to older ones, until one can be used or none is left.
+void load_snapshot(journal& store, const aggregate_type& type, stream_view stream, const warn_function& warn,
+                   recovery_bounds bounds, recovered& into) {
+  auto at_most = bounds.version;
+  while (const auto stored = store.snapshots().latest(stream, at_most)) {
+    // Asked after the snapshot was read: only what is durable is ever saved, so the head cannot be behind by mere bad timing.
+    recovered found{type.make(), {}, {}, command_window(into.commands.capacity()), {}, 0};
+    const auto why_not = take_snapshot(*stored, store.highest(stream), type, found);
+    if (!why_not.empty()) {
+      warn("the snapshot of " + to_string(stream) + " at version " + std::to_string(stored->version.value) +
+           " is passed over: " + why_not);
+    } else if (found.recorded_at <= bounds.recorded_at) {
+      into = std::move(found);
+      return;
+    }
+    if (stored->version.value == 0) return;
     at_most = version{stored->version.value - 1};
   }
-  return false;
 }
 
 }  // namespace
@@ -122,7 +125,7 @@ snapshot_content decode_snapshot(std::string_view bytes) {
 recovered recover(journal& store, const aggregate_type& type, stream_view stream, std::size_t command_ids_kept,
                   const warn_function& warn, recovery_bounds bounds) {
   recovered aggregate{type.make(), {}, {}, command_window(command_ids_kept), {}, 0};
-  if (!load_snapshot(store, type, stream, command_ids_kept, warn, bounds, aggregate)) aggregate.state = type.make();
+  load_snapshot(store, type, stream, warn, bounds, aggregate);
   if (aggregate.version == bounds.version) return aggregate;
   store.read(stream, {aggregate.version + 1, bounds.version}, [&](const record_view& record) {
     if (record.recorded_at > bounds.recorded_at) return false;

@@ -2,6 +2,8 @@
 // saves. None of them keeps a commit waiting.
 #include <cairn/actors/crew.hpp>
 
+#include "standing_actor.hpp"
+
 #include <caf/event_based_actor.hpp>
 
 namespace cairn::actors {
@@ -16,6 +18,7 @@ public:
   const char* name() const override { return "cairn.reader"; }
 
   caf::behavior make_behavior() override {
+    set_exception_handler(end_process);
     return {
         [this](const recovery_request& request) { return bring_back(request); },
         [this](const read_request& request) { request.job->run(*shared_.store); },
@@ -26,19 +29,17 @@ public:
 private:
   recovery_result bring_back(const recovery_request& request) {
     recovery_result result{request.incarnation, nullptr, {}, {}};
-    const auto because = [&](errc code, const std::string& detail) {
-      result.code = code;
-      result.detail = to_string(request.stream) + " cannot be recovered: " + detail;
-      shared_.stats.failed_recoveries.fetch_add(1, std::memory_order_relaxed);
-    };
     try {
       result.aggregate = std::make_shared<recovered>(
           recover(*shared_.store, *request.type, request.stream, shared_.bounds.command_ids_kept, shared_.warn));
       shared_.stats.recoveries.fetch_add(1, std::memory_order_relaxed);
       shared_.stats.events_recovered.fetch_add(result.aggregate->events_read, std::memory_order_relaxed);
       if (result.aggregate->snapshot.value > 0) shared_.stats.snapshots_loaded.fetch_add(1, std::memory_order_relaxed);
-    } catch (const error& reason) { because(reason.kind(), reason.detail()); } catch (const std::exception& reason) {
-      because(errc::recovery_failed, reason.what());
+    } catch (...) {
+      const auto failed = current_failure(errc::recovery_failed);
+      result.code = failed.code;
+      result.detail = to_string(request.stream) + " cannot be recovered: " + failed.detail;
+      shared_.stats.failed_recoveries.fetch_add(1, std::memory_order_relaxed);
     }
     return result;
   }
@@ -53,6 +54,7 @@ public:
   const char* name() const override { return "cairn.snapshots"; }
 
   caf::behavior make_behavior() override {
+    set_exception_handler(end_process);
     return {
         [this](const snapshot_request& request) {
           return snapshot_result{request.at, save(request)};
@@ -69,11 +71,11 @@ private:
       snapshots.prune(request.stream, snapshots_kept);
       shared_.stats.snapshots_saved.fetch_add(1, std::memory_order_relaxed);
       return true;
-    } catch (const std::exception& reason) {
+    } catch (...) {
       // A snapshot is an optimisation: the aggregate lives on, and its next recovery takes longer.
       shared_.stats.failed_snapshots.fetch_add(1, std::memory_order_relaxed);
       shared_.warn("the snapshot of " + to_string(request.stream) + " at version " + std::to_string(request.at.value) +
-                   " was not saved: " + reason.what());
+                   " was not saved: " + current_failure(errc::journal_unavailable).detail);
       return false;
     }
   }

@@ -27,6 +27,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -49,7 +50,17 @@ struct pipeline_figures {
   double commands_per_second = 0;
   double mean_batch = 0;
   double mean_commit_us = 0;
+  double cpu_us_per_command = 0;
 };
+
+double cpu_seconds() {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
 
 double seconds_since(steady::time_point start) { return std::chrono::duration<double>(steady::now() - start).count(); }
 
@@ -79,7 +90,7 @@ public:
   }
 
   // Runs for `seconds` after a warm-up, and gives commands per second.
-  double run(double seconds, const std::function<void()>& after_warm_up) {
+  double run(double seconds, const std::function<void()>& after_warm_up, const std::function<void()>& at_end) {
     auto work = std::make_unique<asio::executor_work_guard<asio::io_context::executor_type>>(io_.get_executor());
     for (std::size_t slot = 0; slot < what_.in_flight; ++slot) ask(slot);
     std::thread client([this] { io_.run(); });
@@ -93,6 +104,7 @@ public:
     const auto before = answered_.load();
     wait(seconds);
     const auto rate = static_cast<double>(answered_.load() - before) / seconds_since(start);
+    at_end();
     stop_.store(true);
     while (left_.load() > 0) std::this_thread::yield();
     work.reset();
@@ -142,15 +154,25 @@ pipeline_figures run_pipeline(scenario what, double seconds, bool with_journal) 
     closed_loop loop(engine, what);
     loop.enrol_all();
     std::uint64_t commits = 0, events = 0, commit_ns = 0;
-    figures.commands_per_second = loop.run(seconds, [&] {
-      commits = engine.stats().commits;
-      events = engine.stats().events;
-      commit_ns = engine.stats().commit_ns;
-    });
+    double cpu = 0;
+    figures.commands_per_second = loop.run(
+        seconds,
+        [&] {
+          cpu = cpu_seconds();
+          commits = engine.stats().commits;
+          events = engine.stats().events;
+          commit_ns = engine.stats().commit_ns;
+        },
+        [&] {
+          cpu = cpu_seconds() - cpu;
+          commits = engine.stats().commits - commits;
+          events = engine.stats().events - events;
+          commit_ns = engine.stats().commit_ns - commit_ns;
+        });
+    figures.cpu_us_per_command = cpu / seconds / figures.commands_per_second * 1e6;
     if (with_journal) {
-      commits = engine.stats().commits - commits;
-      figures.mean_batch = static_cast<double>(engine.stats().events - events) / static_cast<double>(commits);
-      figures.mean_commit_us = static_cast<double>(engine.stats().commit_ns - commit_ns) / 1e3 / static_cast<double>(commits);
+      figures.mean_batch = static_cast<double>(events) / static_cast<double>(commits);
+      figures.mean_commit_us = static_cast<double>(commit_ns) / 1e3 / static_cast<double>(commits);
     }
   }
   std::filesystem::remove_all(folder);
@@ -269,15 +291,18 @@ int main(int argc, char** argv) {
               static_cast<std::size_t>(std::thread::hardware_concurrency()), core_round_trip_ns());
   std::string rows;
   for (const auto& what : scenarios) {
-    std::vector<double> pipeline, no_journal, bare, against_none, against_bare, batch, commit;
+    std::vector<double> pipeline, no_journal, bare, against_none, against_bare, batch, commit, cpu, cpu_alone;
     for (int round = 0; round < rounds; ++round) {
       progress("no journal");
-      no_journal.push_back(run_pipeline(what, seconds, false).commands_per_second / 1e3);
+      const auto alone = run_pipeline(what, seconds, false);
+      no_journal.push_back(alone.commands_per_second / 1e3);
+      cpu_alone.push_back(alone.cpu_us_per_command);
       progress("pipeline");
       const auto figures = run_pipeline(what, seconds, true);
       pipeline.push_back(figures.commands_per_second / 1e3);
       batch.push_back(figures.mean_batch);
       commit.push_back(figures.mean_commit_us);
+      cpu.push_back(figures.cpu_us_per_command);
       progress("bare store");
       bare.push_back(run_bare_store(what, std::max<std::size_t>(1, static_cast<std::size_t>(figures.mean_batch)), seconds) / 1e3);
       against_none.push_back(pipeline.back() / no_journal.back());
@@ -290,6 +315,8 @@ int main(int argc, char** argv) {
     std::printf("  bare store            %s k records/s\n", with_spread(bare, "%.0f").c_str());
     std::printf("  ratio to no journal   %s\n", with_spread(against_none, "%.2f").c_str());
     std::printf("  ratio to bare store   %s\n", with_spread(against_bare, "%.2f").c_str());
+    std::printf("  CPU per command       %s us, without a journal %s us\n", with_spread(cpu, "%.2f").c_str(),
+                with_spread(cpu_alone, "%.2f").c_str());
     std::printf("  one group commit      %s records, %s us\n\n", with_spread(batch, "%.0f").c_str(),
                 with_spread(commit, "%.0f").c_str());
     std::fflush(stdout);

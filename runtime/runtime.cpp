@@ -37,19 +37,22 @@ namespace detail {
 
 // The number of operations in flight is one atomic. The mutex is for what is rare: those that wait for a place, and the drain
 // that waits for the last to leave. Whoever leaves looks for waiters after giving up its place, and whoever waits looks for a
-// place after saying that it waits, so that one of the two sees the other (both sequentially consistent).
+// place after saying that it waits, so that one of the two sees the other (both sequentially consistent). As long as somebody
+// waits nobody overtakes: those that wait are handed on under the mutex, in order, before the flag is taken back.
 struct runtime_core::implementation final : actors::doorkeeper {
   explicit implementation(runtime_options&& options)
       : in_flight_max(options.in_flight_max), waiting_max(options.waiting_max), warn(options.on_warning),
         engine(std::move(options.journal), std::move(options.clock), std::move(options.on_warning), options.bounds) {}
 
-  bool enter() noexcept {
+  bool take_place() noexcept {
     auto taken = in_flight.load();
     while (taken < in_flight_max) {
       if (in_flight.compare_exchange_weak(taken, taken + 1)) return true;
     }
     return false;
   }
+
+  bool enter() noexcept { return !somebody_waits.load() && take_place(); }
 
   void leave() noexcept override {
     in_flight.fetch_sub(1);
@@ -58,18 +61,14 @@ struct runtime_core::implementation final : actors::doorkeeper {
 
   // Lets in as many of those that wait as have a place, and wakes the drain when nobody is left.
   void admit_waiting() noexcept {
-    while (true) {
-      actors::operation_ptr next;
-      {
-        std::lock_guard lock(mutex);
-        if (!waiting.empty() && enter()) next = waiting.pop();
-        somebody_waits = drain_waits || !waiting.empty();
-        if (waiting.empty() && in_flight.load() == 0) nobody_in_flight.notify_all();
-      }
-      if (!next) return;
+    std::lock_guard lock(mutex);
+    while (!waiting.empty() && take_place()) {
+      auto next = waiting.pop();
       next->admitted_by = this;
       engine.submit(std::move(next));
     }
+    somebody_waits = drain_waits || !waiting.empty();
+    if (waiting.empty() && in_flight.load() == 0) nobody_in_flight.notify_all();
   }
 
   const std::size_t in_flight_max;
@@ -137,26 +136,15 @@ void runtime_core::submit(actors::operation_ptr asked) {
   self.admit_waiting();
 }
 
-bool runtime_core::submit_read(stream_view stream, std::shared_ptr<actors::read_job> job, actors::outcome& refusal) {
+void runtime_core::submit_read(const stream_id& stream, std::shared_ptr<actors::read_job> job) {
   auto& self = *self_;
-  if (self.closed.load()) {
-    refusal = actors::outcome::failed(errc::draining, to_string(stream));
-    return false;
-  }
-  if (!self.enter()) {
-    refusal = actors::outcome::failed(errc::overloaded, std::to_string(self.in_flight_max) + " operations are in flight");
-    return false;
-  }
-  if (self.closed.load()) {
-    self.leave();
-    refusal = actors::outcome::failed(errc::draining, to_string(stream));
-    return false;
-  }
+  if (self.closed.load()) return job->refuse(errc::draining, to_string(stream));
+  if (!self.enter()) return job->refuse(errc::overloaded, std::to_string(self.in_flight_max) + " operations are in flight");
+  job->admitted_by = &self;
+  // A drain that began meanwhile either waits for this place to be given up, or is seen here.
+  if (self.closed.load()) return job->refuse(errc::draining, to_string(stream));
   self.engine.read(stream_hash{}(stream), std::move(job));
-  return true;
 }
-
-void runtime_core::leave() noexcept { self_->leave(); }
 
 void runtime_core::drain(drain_snapshots snapshots) {
   auto& self = *self_;

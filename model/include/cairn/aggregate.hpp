@@ -5,9 +5,11 @@
 
 #include <cairn/codec.hpp>
 #include <cairn/decision.hpp>
+#include <cairn/limits.hpp>
 #include <cairn/record.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -71,6 +73,28 @@ concept CommandOf = requires(const A& state, const C& command) {
   typename A::Event > ;
 };
 
+namespace detail {
+
+template <class V>
+struct event_names;
+template <class... Es>
+struct event_names<std::variant<Es...>> {
+  static consteval bool distinct() {
+    constexpr std::string_view names[] = {Es::type...};
+    for (std::size_t one = 0; one < sizeof...(Es); ++one) {
+      for (std::size_t other = one + 1; other < sizeof...(Es); ++other) {
+        if (names[one] == names[other]) return false;
+      }
+    }
+    return true;
+  }
+  static consteval bool storable() {
+    return ((!std::string_view(Es::type).empty() && std::string_view(Es::type).size() <= limits::event_type_bytes_max) && ...);
+  }
+};
+
+}  // namespace detail
+
 /// Says in a sentence which of an aggregate's duties is missing. Costs nothing when none is.
 template <class A>
 consteval void require_aggregate() {
@@ -83,6 +107,11 @@ consteval void require_aggregate() {
       "cairn: an aggregate has `using Event = std::variant<...>` of the events that can happen to it");
   static_assert(detail::HasEvents<A>,
                 "cairn: each event is copyable, default-constructible, and has `static constexpr std::string_view type`");
+  static_assert(detail::event_names<typename A::Event>::distinct(),
+                "cairn: two events of one aggregate have the same `type` name");
+  static_assert(detail::event_names<typename A::Event>::storable(), "cairn: an event's `type` name has 1 to 255 bytes");
+  static_assert(!std::string_view(A::category).empty() && std::string_view(A::category).size() <= limits::category_bytes_max,
+                "cairn: an aggregate's `category` has 1 to 255 bytes");
   static_assert(detail::Evolves<A>,
                 "cairn: an aggregate has `void evolve(const E&) noexcept` for each of its events; noexcept, because what has "
                 "happened cannot be refused");

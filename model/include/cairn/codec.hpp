@@ -6,9 +6,11 @@
 #include <msgpack.hpp>
 
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 namespace cairn::codec {
 
@@ -26,20 +28,55 @@ void encode(std::string& out, const T& value) {
   }
 }
 
+namespace detail {
+
+/// A zone to parse in: the thread's own, emptied, so that parsing a small value allocates nothing; or a fresh one where the
+/// thread's is in use, because a type's own unpacking decodes something else.
+class arena {
+public:
+  arena() : mine_(!std::exchange(shared().in_use, true)) {
+    if (mine_) {
+      shared().zone.clear();
+    } else {
+      fresh_.emplace();
+    }
+  }
+  ~arena() {
+    if (mine_) shared().in_use = false;
+  }
+  arena(const arena&) = delete;
+  arena& operator=(const arena&) = delete;
+
+  msgpack::zone& zone() { return mine_ ? shared().zone : *fresh_; }
+
+private:
+  struct thread_zone {
+    msgpack::zone zone;
+    bool in_use = false;
+  };
+  static thread_zone& shared() {
+    static thread_local thread_zone one;
+    return one;
+  }
+
+  bool mine_;
+  std::optional<msgpack::zone> fresh_;
+};
+
+}  // namespace detail
+
 /// Parses exactly `bytes` and hands the object to `use`; the object lives until `use` returns.
 /// Throws error(errc::corrupt_record) where the bytes are not exactly one msgpack value.
 template <class Use>
 auto with_object(std::string_view bytes, Use&& use) {
-  // One arena a thread, emptied before each use: parsing a small event allocates nothing.
-  static thread_local msgpack::zone arena;
-  arena.clear();
+  detail::arena arena;
   // No container can be longer than its bytes: a damaged length must not ask for gigabytes.
   const msgpack::unpack_limit limit(bytes.size(), bytes.size(), bytes.size(), bytes.size(), bytes.size(), 64);
   const auto in_place = [](msgpack::type::object_type, std::size_t, void*) { return true; };
   msgpack::object parsed;
   std::size_t used = 0;
   try {
-    parsed = msgpack::unpack(arena, bytes.data(), bytes.size(), used, in_place, nullptr, limit);
+    parsed = msgpack::unpack(arena.zone(), bytes.data(), bytes.size(), used, in_place, nullptr, limit);
   } catch (const std::exception& reason) { throw error(errc::corrupt_record, std::string("not msgpack: ") + reason.what()); }
   if (used != bytes.size()) throw error(errc::corrupt_record, "more bytes than one msgpack value");
   return use(static_cast<const msgpack::object&>(parsed));

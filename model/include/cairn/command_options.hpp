@@ -39,7 +39,7 @@ enum class when_full {
 /// Everything has a default; all but the deadline and when_full end up on the record of each event.
 struct command_options {
   expected_version expected = expected_version::any();
-  /// Makes the command idempotent: a repeat within the aggregate's last ids (runtime_options::command_ids_kept) gets the
+  /// Makes the command idempotent: a repeat within the aggregate's last ids (runtime_options::bounds.command_ids_kept) gets the
   /// first answer again and changes nothing. Empty: no such protection. A rejection stores nothing, so its repeat is decided
   /// afresh.
   std::string command_id = {};
@@ -49,7 +49,8 @@ struct command_options {
   /// The business's own time, where it differs from the time of recording.
   std::optional<timestamp> occurred_at = {};
   /// By the runtime's clock. Past it the command is not decided (errc::deadline_passed), or its outcome is unknown
-  /// (errc::timed_out).
+  /// (errc::timed_out). Watched from the moment when the command reaches its aggregate: one that still waits for a place in the
+  /// runtime is told when its turn comes.
   std::optional<timestamp> deadline = {};
   /// Up to 64 keys of the user's own.
   std::vector<std::pair<std::string, std::string>> keys = {};

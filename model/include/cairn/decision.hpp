@@ -28,7 +28,8 @@ struct nothing_t {
 };
 inline constexpr nothing_t nothing{};
 
-/// The outcome of one `decide`: one event or several (stored all or none), nothing, or a rejection.
+/// The outcome of one `decide`: one event or several (stored all or none, at most limits::events_per_decision_max), nothing, or a
+/// rejection.
 /// `Event` is the aggregate's variant. `Result` is what the command answers besides, where it answers something; it must be
 /// default-constructible and known to msgpack, because a repeat of the command gets it again.
 template <class Event, class Result = void>

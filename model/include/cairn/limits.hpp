@@ -1,4 +1,4 @@
-// The hard limits of a record. Checked when a command is taken in, and again when bytes are read.
+// The hard limits of a record. Checked when an event is encoded, and again when bytes are read.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,8 @@ inline constexpr std::size_t metadata_keys_max = 64;
 inline constexpr std::size_t payload_bytes_max = std::size_t{16} << 20;
 /// One record: all of the above with room to spare.
 inline constexpr std::size_t record_bytes_max = std::size_t{32} << 20;
-/// Events of one decision.
+/// Events of one decision, and their records together.
 inline constexpr std::size_t events_per_decision_max = 10'000;
+inline constexpr std::size_t decision_bytes_max = std::size_t{64} << 20;
 
 }  // namespace cairn::limits

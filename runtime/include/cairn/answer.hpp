@@ -19,7 +19,8 @@
 
 namespace cairn {
 
-/// The answer to a command that the system carried out; true where the domain accepted it, false where it said no.
+/// The answer to a command that the system carried out; true where the domain accepted it, false where it said no. Where the call
+/// failed (there was an error code), only `version` and `detail` mean anything.
 template <class Result = void>
 struct answer {
   cairn::version version;             ///< of the aggregate after the command; with errc::version_conflict, the one that stands

@@ -20,6 +20,7 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <condition_variable>
@@ -45,7 +46,8 @@ struct runtime_options {
   /// The bounds of the actors; the runtime's constructor says in a sentence which of them is out of its range.
   actors::settings bounds = {};
   cairn::clock clock = system_now;
-  /// Told of what went wrong and was survived (a failed recovery, a damaged snapshot). From any thread; must not block.
+  /// Told of what went wrong and was survived (a failed recovery, a damaged snapshot). From any thread; must not block. What it
+  /// throws goes to stderr.
   actors::warn_function on_warning = warn_on_stderr;
 
   static void warn_on_stderr(const std::string& sentence);
@@ -70,9 +72,7 @@ public:
   ~runtime_core();
 
   void submit(actors::operation_ptr asked);
-  /// False: refused, and `refusal` says why.
-  bool submit_read(stream_view stream, std::shared_ptr<actors::read_job> job, actors::outcome& refusal);
-  void leave() noexcept;
+  void submit_read(const stream_id& stream, std::shared_ptr<actors::read_job> job);
   void drain(drain_snapshots snapshots);
   /// Drains on a thread of its own, then calls `done` there.
   void drain_in_background(drain_snapshots snapshots, std::function<void()> done);
@@ -142,59 +142,66 @@ struct blocking_completion {
 template <Aggregate A, class Command>
 using answer_of = answer<typename actors::decision_of<A, Command>::result_type>;
 
-template <class Result>
-answer<Result> make_answer(actors::outcome&& told) {
+template <class Result, class Complete>
+void complete_with_answer(Complete& complete, actors::outcome&& told) {
   answer<Result> given;
   given.version = told.version;
   given.events = told.events;
   given.repeated = told.repeated;
-  given.detail = std::move(told.detail);
   if (told.rejected) given.rejected = rejection{std::move(told.reason)};
   if constexpr (!std::is_void_v<Result>) {
-    if (told.code == errc{} && !told.rejected) given.result = codec::decode<Result>(told.result);
+    if (told.code == errc{} && !told.rejected) {
+      try {
+        given.result = codec::decode<Result>(told.result);
+      } catch (...) {
+        // A fresh result has been read back before. The first answer to this command id had another type.
+        told.code = errc::invalid_argument;
+        told.detail = "this command id was first used by a command with another result: " +
+                      actors::current_failure(errc::invalid_argument).detail;
+      }
+    }
   }
-  return given;
+  given.detail = std::move(told.detail);
+  complete(told.code, std::move(given));
 }
 
 /// A read of the journal, on a reader's thread. `Read` makes the value, or throws.
 template <class Value, class Read, class Complete>
 class journal_read final : public actors::read_job {
 public:
-  journal_read(runtime_core& core, Read read, Complete complete)
-      : core_(core), read_(std::move(read)), complete_(std::move(complete)) {}
+  journal_read(Read read, Complete complete) : read_(std::move(read)), complete_(std::move(complete)) {}
   ~journal_read() override {
-    if (!completed_) finish(errc::abandoned, {});
+    if (complete_) refuse(errc::abandoned, {});
   }
 
   void run(journal& store) noexcept override {
-    Value value;
+    std::optional<Value> value;
+    actors::failure failed;
     try {
-      value = read_(store);
-      finish(errc{}, std::move(value));
-    } catch (const error& reason) { refuse(reason.kind(), reason.detail()); } catch (const std::exception& reason) {
-      refuse(errc::journal_unavailable, reason.what());
+      value.emplace(read_(store));
+    } catch (...) { failed = actors::current_failure(errc::journal_unavailable); }
+    if (value) {
+      finish(errc{}, std::move(*value));
+    } else {
+      refuse(failed.code, std::move(failed.detail));
     }
   }
 
-  void refuse(errc code, std::string detail) {
+  void refuse(errc code, std::string detail) noexcept override {
     Value value;
     value.detail = std::move(detail);
     finish(code, std::move(value));
   }
 
-  bool admitted = false;
-
 private:
-  void finish(errc code, Value value) {
-    completed_ = true;
-    if (std::exchange(admitted, false)) core_.leave();
-    complete_(code, std::move(value));
+  void finish(errc code, Value&& value) noexcept {
+    auto complete = *std::exchange(complete_, std::nullopt);
+    if (auto* keeper = std::exchange(admitted_by, nullptr)) keeper->leave();
+    complete(code, std::move(value));
   }
 
-  runtime_core& core_;
   Read read_;
-  Complete complete_;
-  bool completed_ = false;
+  std::optional<Complete> complete_;
 };
 
 template <Aggregate A>
@@ -235,6 +242,10 @@ template <class Token>
 inline constexpr bool is_awaitable_token = false;
 template <class Executor>
 inline constexpr bool is_awaitable_token<boost::asio::use_awaitable_t<Executor>> = true;
+template <class Token>
+inline constexpr bool is_awaitable_token<boost::asio::redirect_error_t<Token>> = is_awaitable_token<Token>;
+template <class Token, class Executor>
+inline constexpr bool is_awaitable_token<boost::asio::executor_binder<Token, Executor>> = is_awaitable_token<Token>;
 
 /// g++ before 13 destroys a brace-made temporary that owns memory twice, when it stands inside a co_await expression. Such a
 /// temporary is an aggregate passed as an rvalue, and is refused here with a sentence instead.
@@ -255,7 +266,8 @@ consteval void require_survives_await() {
 /// Takes commands for any number of aggregates over one journal.
 ///
 /// Thread safety: every member from any thread. Ownership: owns its actors and threads; neither copied nor moved. The destructor
-/// drains. Errors of every call: those of cairn::errc, as documented there.
+/// drains. Errors of every call: those of cairn::errc, as documented there. The execution context of a handler must outlive the
+/// call. A handler, an aggregate's result and an aggregate's state must be movable without throwing: there is nobody to tell.
 class runtime {
 public:
   /// Starts. Throws error(errc::invalid_argument), naming the option, its value and its range.
@@ -369,8 +381,7 @@ private:
   void submit(std::string id, Command command, command_options options, Complete complete) {
     using result_type = typename actors::decision_of<A, Command>::result_type;
     auto done = [complete = std::move(complete)](actors::outcome&& told) mutable {
-      const auto code = told.code;
-      complete(code, detail::make_answer<result_type>(std::move(told)));
+      detail::complete_with_answer<result_type>(complete, std::move(told));
     };
     core_.submit(actors::operation_ptr(new actors::command_operation<A, Command, decltype(done)>(
         std::move(id), std::move(command), std::move(options), std::move(done))));
@@ -401,12 +412,7 @@ private:
 
   template <class Value, class Read, class Complete>
   void read(const stream_id& stream, Read how, Complete complete) {
-    auto job = std::make_shared<detail::journal_read<Value, Read, Complete>>(core_, std::move(how), std::move(complete));
-    job->admitted = true;
-    actors::outcome refusal;
-    if (core_.submit_read(stream, job, refusal)) return;
-    job->admitted = false;
-    job->refuse(refusal.code, std::move(refusal.detail));
+    core_.submit_read(stream, std::make_shared<detail::journal_read<Value, Read, Complete>>(std::move(how), std::move(complete)));
   }
 
   detail::runtime_core core_;

@@ -31,7 +31,8 @@ public:
   /// Null where the id is not in the window.
   const first_answer* find(std::string_view command_id) const noexcept;
 
-  /// Does nothing for an empty id, or where the capacity is 0.
+  /// An id that is in the window keeps its place and gets the new answer. Does nothing for an empty id, or where the capacity is
+  /// 0.
   void remember(std::string_view command_id, version last, std::uint32_t events, std::string_view result);
 
   /// Remembers what a replayed record says of its command.
@@ -44,6 +45,7 @@ public:
   }
 
   std::size_t size() const noexcept { return answers_.size(); }
+  std::size_t capacity() const noexcept { return capacity_; }
 
 private:
   std::size_t capacity_;

@@ -38,7 +38,7 @@ struct counters {
   std::atomic<std::uint64_t> last_commit_ns{0};   ///< of the latest group commit
   std::atomic<std::uint64_t> live_aggregates{0};  ///< actors that exist now
   std::atomic<std::uint64_t> activations{0};      ///< actors ever made
-  std::atomic<std::uint64_t> passivations{0};     ///< actors that ended because they were idle or too many
+  std::atomic<std::uint64_t> passivations{0};     ///< actors that were told to end: idle, too many, or draining
   std::atomic<std::uint64_t> recoveries{0};       ///< that succeeded
   std::atomic<std::uint64_t> failed_recoveries{0};
   std::atomic<std::uint64_t> events_recovered{0};  ///< read after a snapshot, or from the beginning

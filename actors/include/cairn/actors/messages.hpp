@@ -86,7 +86,8 @@ struct passivate {
   bool snapshot = true;
 };
 
-/// To a directory, when an aggregate's actor has ended, for whatever reason.
+/// To a directory, when an aggregate's actor has ended, for whatever reason; and to the journal, from a directory whose
+/// aggregate's actor has died: comes back once all that the dead actor had sent before is committed.
 struct aggregate_ended {
   void* entry = nullptr;  ///< the directory's own
 };

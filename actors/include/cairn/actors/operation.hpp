@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <utility>
 
 namespace cairn::actors {
@@ -45,13 +46,14 @@ public:
 
 /// What the actors must know of an aggregate type. One constant per type, made where the type is first used.
 struct aggregate_type {
+  const std::type_info* id;  ///< tells two C++ types apart that share a category by mistake
   std::string_view category;
   std::uint32_t schema_version;
   std::unique_ptr<hosted_state> (*make)();
 };
 
 template <Aggregate A>
-inline constexpr aggregate_type type_of{A::category, schema_version_of<A>(),
+inline constexpr aggregate_type type_of{&typeid(A), A::category, schema_version_of<A>(),
                                         []() -> std::unique_ptr<hosted_state> { return std::make_unique<hosted<A>>(); }};
 
 /// What became of an operation. Either `code` is set, or it was answered by the domain.
@@ -80,7 +82,8 @@ public:
   draft(stream_view stream, cairn::version current, timestamp recorded_at, const command_options& options)
       : stream_(stream), current_(current), recorded_at_(recorded_at), options_(options) {}
 
-  /// Appends the frame of the next event. `result` belongs to the last one.
+  /// Appends the frame of the next event. `result` belongs to the last one. Throws error(errc::invalid_argument) where the
+  /// event or the whole decision is beyond its limit.
   void add(std::string_view type, std::uint32_t schema_version, std::string_view payload, std::uint32_t index,
            std::uint32_t count, std::string_view result);
 
@@ -115,6 +118,7 @@ protected:
 };
 
 /// Something asked of one aggregate: a command, or a look at its state. Completed exactly once, at the latest by its destructor.
+/// It holds a place among those in flight until it is completed; where it is completed early, until it is gone.
 ///
 /// Owned by reference counting (it rides in messages); used by one actor at a time.
 class operation {
@@ -139,7 +143,10 @@ public:
   /// Gives the answer to whoever asked. Later calls do nothing.
   void complete(outcome&& answer) noexcept;
 
-  /// Told once, just before the answer is given. Null where nobody counts.
+  /// The same, but the operation keeps its place: it is still in somebody's queue, and must count until it leaves that.
+  void complete_early(outcome&& answer) noexcept;
+
+  /// Told once that the place is free. Null where nobody counts.
   doorkeeper* admitted_by = nullptr;
   /// The next operation in whichever list holds this one.
   operation* next = nullptr;
@@ -148,7 +155,7 @@ public:
   version after;
 
 protected:
-  virtual ~operation() = default;
+  virtual ~operation() { leave(); }
   virtual void deliver(outcome&& answer) noexcept = 0;
   /// To be called by the destructor of the class that implements deliver().
   void complete_abandoned() noexcept;
@@ -157,6 +164,10 @@ private:
   friend void intrusive_ptr_add_ref(operation* one) noexcept { one->references_.fetch_add(1, std::memory_order_relaxed); }
   friend void intrusive_ptr_release(operation* one) noexcept {
     if (one->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete one;
+  }
+
+  void leave() noexcept {
+    if (auto* keeper = std::exchange(admitted_by, nullptr)) keeper->leave();
   }
 
   std::atomic<std::uint32_t> references_{0};
@@ -255,6 +266,20 @@ public:
 
   /// Reads, and answers whoever asked. Runs on a reader's thread and may take as long as reading takes.
   virtual void run(journal& store) noexcept = 0;
+
+  /// Answers whoever asked without reading. Of run() and refuse(), one is called, once.
+  virtual void refuse(errc code, std::string detail) noexcept = 0;
+
+  /// Told once, just before the answer is given. Null where nobody counts.
+  doorkeeper* admitted_by = nullptr;
 };
+
+/// An exception as one of cairn's own: its kind, where it has one, else `otherwise`; and a sentence.
+struct failure {
+  errc code{};
+  std::string detail;
+};
+/// Of the exception that is being handled.
+failure current_failure(errc otherwise);
 
 }  // namespace cairn::actors

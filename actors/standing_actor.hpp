@@ -1,0 +1,27 @@
+// What the standing actors have in common: none of them may die alone.
+#pragma once
+
+#include <cairn/actors/operation.hpp>
+
+#include <caf/scheduled_actor.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+namespace cairn::actors {
+
+/// The exception handler of the standing actors. What a store, an aggregate or the user's code throws is caught where it is
+/// called; what comes here (no memory for a message, say) would leave a runtime that never answers again. So the process ends,
+/// loudly: all that it has acknowledged is in the journal, and a restart goes on from there.
+inline caf::error end_process(caf::scheduled_actor* self, std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (...) {
+    std::fprintf(stderr, "%s cannot go on, and ends the process: %s\n", self->name(),
+                 current_failure(errc::abandoned).detail.c_str());
+  }
+  std::abort();
+}
+
+}  // namespace cairn::actors
