@@ -84,15 +84,10 @@ public:
   }
 };
 
-CLI::Validator one_of(std::vector<std::string> words) {
+CLI::Validator one_of(const std::string& first, const std::string& second) {
   return CLI::Validator(
-      [words = std::move(words)](std::string& text) {
-        std::string all;
-        for (const auto& word : words) {
-          if (text == word) return std::string();
-          all += (all.empty() ? "" : " or ") + word;
-        }
-        return "'" + text + "' is neither " + all;
+      [=](std::string& text) {
+        return text == first || text == second ? "" : "'" + text + "' is neither " + first + " nor " + second;
       },
       "");
 }
@@ -139,7 +134,7 @@ void add_flags(CLI::App& app, settings& chosen) {
       ->type_name("DIR");
   app.add_option("--durability", chosen.durability,
                  "'synced': an answered command survives a power cut; 'buffered':\nonly the death of the program")
-      ->check(one_of({"synced", "buffered"}))
+      ->check(one_of("synced", "buffered"))
       ->capture_default_str()
       ->type_name("HOW")
       ->group(stored);
@@ -357,6 +352,10 @@ int simulate(settings chosen) {
   shown.doing(chosen.replay.empty() ? "making up the day" : "reading " + chosen.replay);
   auto work = work_to_do(chosen);
   shown.clear();
+  if (stop) {
+    say("Stopped before anything was played.\n");
+    return interrupted;
+  }
 
   report about;
   about.title = work.title;
@@ -386,6 +385,11 @@ int simulate(settings chosen) {
       shown.clear();
       if (stop) return interrupted;
       if (!about.faults.empty()) return wrong(about);
+      // A product that is there already and gets nothing more needs no opening.
+      std::erase_if(work.movements, [&](const movement& one) {
+        return one.kind == movement_kind::opening && one.count == 0 && books[one.product].version > 0;
+      });
+      about.openings = work.movements.size() - about.movements;
       options.run = "@" + std::to_string(about.events_before);
     }
     play(runtime, work, books, options, shown, about);

@@ -38,7 +38,8 @@ constexpr const char* head = R"(<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>cairn: load simulation</title>
 <style>
-:root { --paper: #fcfcfb; --ink: #1b1b1a; --soft: #62625e; --rule: #e3e2de; --one: #2a78d6; --two: #d9601f; --good: #0b7a3b; --bad: #c22f2f; }
+:root { --paper: #fcfcfb; --ink: #1b1b1a; --soft: #62625e; --rule: #e3e2de; --one: #2a78d6; --two: #d9601f; --good: #0b7a3b;
+        --bad: #c22f2f; }
 @media (prefers-color-scheme: dark) {
   :root { --paper: #1a1a19; --ink: #f1f0ec; --soft: #a3a29b; --rule: #363633; --one: #5598e7; --two: #eb7f4b; --good: #47b877;
           --bad: #ef6f6f; }
@@ -54,8 +55,9 @@ svg { display: block; width: 100%; height: auto; font: 12px system-ui, sans-seri
 svg .rule { stroke: var(--rule); } svg .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
 svg .hint { fill: transparent; } svg .hint:hover { fill: var(--soft); fill-opacity: .15; }
 table { border-collapse: collapse; width: 100%; }
-td, th { text-align: left; padding: .2rem 1rem .2rem 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
-th { padding-top: 1.25rem; } td:last-child { font-variant-numeric: tabular-nums; } td:first-child { color: var(--soft); width: 16rem; }
+td, th { text-align: left; padding: .2rem 1rem .2rem 0; border-bottom: 1px solid var(--rule); }
+th { padding-top: 1.25rem; } td:last-child { font-variant-numeric: tabular-nums; }
+td:first-child { color: var(--soft); width: 16rem; }
 </style>
 </head>
 <body>
@@ -105,8 +107,8 @@ std::vector<tick> ticks_up_to(double most) {
   return ticks;
 }
 
-std::string text_at(double x, double y, const char* anchor, const std::string& text, const char* more = "") {
-  return "<text x=\"" + fixed(x, 1) + "\" y=\"" + fixed(y, 1) + "\" text-anchor=\"" + anchor + "\"" + more + ">" + escaped(text) +
+std::string text_at(double x, double y, const char* anchor, const std::string& text) {
+  return "<text x=\"" + fixed(x, 1) + "\" y=\"" + fixed(y, 1) + "\" text-anchor=\"" + anchor + "\">" + escaped(text) +
          "</text>\n";
 }
 
@@ -129,9 +131,9 @@ std::string drawn(const plot& about) {
     svg += text_at(left - 8, up(at) + 4, "end", label);
   }
   for (const auto& [at, label] : about.x_ticks) {
-    if (at <= x_max) svg += text_at(across(at), bottom + 18, "middle", label);
+    if (at <= x_max) svg += text_at(across(at), bottom + 18, across(at) > right - 24 ? "end" : "middle", label);
   }
-  svg += text_at(left - 8, top - 14, "start", about.y_label, " dx=\"-48\"");
+  svg += text_at(4, top - 14, "start", about.y_label);
   svg += text_at(right, height - 6, "end", about.x_label);
   double legend = right;
   for (auto line = about.lines.rbegin(); line != about.lines.rend(); ++line) {

@@ -356,6 +356,44 @@ TEST_CASE("a deadline that passes while a command waits for the journal makes it
   CHECK((*repeat)->repeated);  // it was stored, and the repeat says so
 }
 
+TEST_CASE("a command that was answered at its deadline keeps its place until it has left the aggregate") {
+  struct counting final : actors::doorkeeper {
+    void leave() noexcept override { ++left; }
+    int left = 0;
+  } door;
+  deterministic_world world;
+  world.hold_journal();
+  const auto product = world.aggregate("1");
+  std::optional<actors::outcome> told;
+  const auto complete = [&told](actors::outcome&& answer) { told.emplace(std::move(answer)); };
+  actors::operation_ptr asked(
+      new actors::command_operation<Product, Enrol, decltype(complete)>("1", Enrol{}, {.deadline = world.now + 5ms}, complete));
+  asked->admitted_by = &door;
+  caf::anon_send(product, actors::perform{std::move(asked)});
+  world.run();
+  world.advance(20ms);
+  REQUIRE(told.has_value());
+  CHECK(told->code == errc::timed_out);
+  CHECK(door.left == 0);
+  caf::anon_send(product, stored_through(1));
+  world.run();
+  CHECK(door.left == 1);
+}
+
+TEST_CASE("a deadline at the end of time costs one timer in an hour") {
+  deterministic_world world({.passivate_after = 0ms});
+  world.hold_journal();
+  const auto product = world.aggregate("1");
+  world.ask(product, "1", Enrol{}, {.deadline = timestamp::max()});
+  world.run();
+  world.now += 10min;
+  CHECK(world.scheduler.advance_time(10min) == 0);
+  world.now += 51min;
+  CHECK(world.scheduler.advance_time(51min) == 1);
+  caf::anon_send(product, stored_through(1));
+  world.run();
+}
+
 TEST_CASE("a deadline that passes during recovery is told at once, and the command is never decided") {
   deterministic_world world;
   world.others.insert(world.others.end(), world.staff.readers.begin(), world.staff.readers.end());
@@ -426,6 +464,16 @@ TEST_CASE("an event that does not read back from its bytes never becomes durable
   world.run();
   REQUIRE(accepted(next));
   CHECK((*next)->version == version{1});
+}
+
+TEST_CASE("two aggregate types that share a category are told apart, and the second is refused") {
+  deterministic_world world;
+  const auto product = world.aggregate("1");
+  const auto enrolled = world.ask(product, "1", Enrol{});
+  const auto foreign = world.ask<Enrol, Rude>(product, "1", Enrol{});
+  world.run();
+  CHECK(accepted(enrolled));
+  CHECK(failed_with(foreign, errc::invalid_argument));
 }
 
 TEST_CASE("recorded-at never falls within an aggregate, whatever the clock does") {

@@ -75,7 +75,9 @@ public:
     ++snapshot_reads;
     return inner->snapshots().latest(stream, at_most);
   }
-  void prune(stream_view stream, std::size_t keep) override { inner->snapshots().prune(stream, keep); }
+  void prune(stream_view stream, std::size_t keep) override {
+    if (!keep_all_snapshots) inner->snapshots().prune(stream, keep);
+  }
 
   std::unique_ptr<journal> inner = memory_journal();
   std::vector<std::uint64_t> saved;  // versions, in order
@@ -83,6 +85,7 @@ public:
   int commits = 0;
   int failing_appends = 0;
   bool store_what_fails = false;
+  bool keep_all_snapshots = false;
   mutable int failing_reads = 0;
   int failing_saves = 0;
   mutable int reads = 0;
@@ -170,14 +173,17 @@ public:
     return aggregates.back();
   }
 
-  /// The actor that was last heard of by the journal: the handle of an aggregate that its directory made.
-  caf::actor last_aggregate() {
+  /// Enrols a product through its directory, and gives the actor that the directory made for it.
+  caf::actor enrolled(const std::string& id, Count count) {
     const auto held = hold_journal();
-    ask("1", AddStock{1});
+    ask(id, Enrol{count});
     run();
-    const auto from = caf::actor_cast<caf::actor>(held.kept->front().second);
+    auto& [request, aggregate] = held.kept->front();
+    const auto handle = caf::actor_cast<caf::actor>(aggregate);
     std::swap(staff.journal, others.back());
-    return from;
+    caf::send_as(handle, staff.journal, std::move(request));
+    run();
+    return handle;
   }
 
   /// Puts a command into an actor's mailbox, as it would come from outside.

@@ -126,10 +126,7 @@ TEST_CASE("the least recently used aggregate is the one that makes room") {
 
 TEST_CASE("an aggregate whose actor dies is made anew by the next command, from what is durable") {
   deterministic_world world;
-  world.ask("1", Enrol{5});
-  world.run();
-  // The directory's own actor for the product is the only scheduled one that the journal has answered.
-  const auto killed = world.last_aggregate();
+  const auto killed = world.enrolled("1", 5);
   caf::anon_send_exit(killed, caf::exit_reason::kill);
   world.run();
   const auto next = world.ask("1", AddStock{1});
@@ -137,6 +134,29 @@ TEST_CASE("an aggregate whose actor dies is made anew by the next command, from 
   REQUIRE(accepted(next));
   CHECK((*next)->version == version{2});
   CHECK(world.shared.stats.activations == 2);
+}
+
+TEST_CASE("the appends of an actor that was killed are settled before its successor recovers") {
+  deterministic_world world;
+  const auto killed = world.enrolled("1", 5);
+  const auto first = world.ask("1", AddStock{1});
+  const auto second = world.ask("1", AddStock{1});
+  while (world.scheduler.prioritize(world.staff.directory_for(stream_hash{}({"product", "1"})))) world.step(1);
+  world.scheduler.prioritize(killed);
+  world.step(2);  // both are decided, and their appends are in the journal's mailbox
+  caf::anon_send_exit(killed, caf::exit_reason::kill);
+  world.scheduler.prioritize(killed);
+  world.step(1);
+  CHECK(failed_with(first, errc::abandoned));
+  CHECK(failed_with(second, errc::abandoned));
+  std::vector<answered> next;
+  for (int command = 0; command < 3; ++command) next.push_back(world.ask("1", AddStock{10}));
+  world.run();
+  // What was abandoned turned out to be stored, and the next commands are decided on it.
+  for (std::size_t place = 0; place < next.size(); ++place) {
+    REQUIRE(accepted(next[place]));
+    CHECK((*next[place])->version == version{4 + place});
+  }
 }
 
 TEST_CASE("draining leaves a snapshot of every live aggregate, and what comes later is refused") {

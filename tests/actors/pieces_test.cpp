@@ -52,6 +52,9 @@ TEST_CASE("the window forgets the oldest id first, and one without capacity reme
   std::string order;
   window.for_each([&](const first_answer& answer) { order += answer.command_id; });
   CHECK(order == "345");
+  window.remember("4", version{9}, 2, "again");
+  CHECK(window.size() == 3);
+  CHECK(window.find("4")->last == version{9});
   command_window none(0);
   none.remember("1", version{1}, 1, {});
   CHECK(none.size() == 0);

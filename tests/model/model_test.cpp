@@ -148,6 +148,35 @@ TEST_CASE("a payload that claims to be huge is refused without its memory being 
   CHECK(complaint(record_of("NAMED", 2, std::string(5'000, '\x91'))) != "none");
 }
 
+namespace {
+
+// Unpacks by decoding something else in between, as a nested blob would.
+struct Nested {
+  int depth = 0;
+  std::string blob;
+  template <class Packer>
+  void msgpack_pack(Packer& packer) const {
+    packer.pack_array(2);
+    packer.pack(blob);
+    packer.pack(depth);
+  }
+  void msgpack_unpack(const msgpack::object& object) {
+    blob = object.via.array.ptr[0].as<std::string>();
+    if (!blob.empty()) CHECK(codec::decode<Nested>(blob).depth == 1);
+    depth = object.via.array.ptr[1].as<int>();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("decoding inside a decoding disturbs neither") {
+  Nested outer{2, {}};
+  codec::encode(outer.blob, Nested{1, {}});
+  std::string bytes;
+  codec::encode(bytes, outer);
+  CHECK(codec::decode<Nested>(bytes).depth == 2);
+}
+
 TEST_CASE("an error says its detail and its sentence") {
   const error failure(errc::version_conflict, "product/1 is at version 4");
   CHECK(std::string(failure.what()) == "product/1 is at version 4: the aggregate is not at the expected version");

@@ -27,9 +27,11 @@ namespace asio = boost::asio;
 using namespace stock;
 using namespace std::chrono_literals;
 
-/// A journal that stops in append() until it is told to go on.
+/// A journal whose append() stops at a gate as long as that is shut, and which counts the reads that run at once.
 class gated_journal final : public journal {
 public:
+  explicit gated_journal(bool open = false) : open_(open) {}
+
   void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
     {
       std::unique_lock lock(mutex_);
@@ -40,18 +42,25 @@ public:
     inner_->append(appends, outcomes);
   }
   void read(stream_view stream, version_range range, const record_visitor& visit) const override {
+    const int now = ++reading_;
+    int most = most_reading_;
+    while (now > most && !most_reading_.compare_exchange_weak(most, now)) {}
+    for (int turn = 0; turn < 100; ++turn) std::this_thread::yield();  // gives the others a chance to come too
     inner_->read(stream, range, visit);
+    --reading_;
   }
   position read_all(position from, const record_visitor& visit) const override { return inner_->read_all(from, visit); }
   version highest(stream_view stream) const override { return inner_->highest(stream); }
   position last() const override { return inner_->last(); }
   snapshot_store& snapshots() override { return inner_->snapshots(); }
 
-  void open() {
+  void set_open(bool open) {
     std::lock_guard lock(mutex_);
-    open_ = true;
+    open_ = open;
+    arrived_ = 0;
     changed_.notify_all();
   }
+  int most_reading() const { return most_reading_; }
   void wait_until_somebody_appends() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return arrived_ > 0; });
@@ -61,8 +70,10 @@ private:
   std::unique_ptr<journal> inner_ = memory_journal();
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool open_ = false;
+  bool open_;
   int arrived_ = 0;
+  mutable std::atomic<int> reading_{0};
+  mutable std::atomic<int> most_reading_{0};
 };
 
 template <class Call>
@@ -88,12 +99,15 @@ struct Ticket {
   MSGPACK_DEFINE_MAP(number, left)
 };
 
+struct Close {};
+
 // An aggregate whose command answers something besides its events.
 struct Hall {
   static constexpr std::string_view category = "hall";
   using Event = std::variant<Reserved>;
   int taken = 0;
   MSGPACK_DEFINE_MAP(taken)
+  decision<Event> decide(const Close&) const { return Reserved{10 - taken}; }
   decision<Event, Ticket> decide(const Reserve& reserve) const {
     if (reserve.count > 10 - taken) return reject("full");
     if (reserve.count == 0) return {nothing, Ticket{"none", 10 - taken}};
@@ -101,6 +115,29 @@ struct Hall {
   }
   void evolve(const Reserved& event) noexcept { taken += event.count; }
 };
+
+// An aggregate whose event's unpacking throws what is no std::exception.
+struct Odd {
+  static constexpr std::string_view type = "ODD";
+  template <class Packer>
+  void msgpack_pack(Packer& packer) const {
+    packer.pack(1);
+  }
+  void msgpack_unpack(const msgpack::object&);
+  int value = 0;
+};
+struct Hostile {
+  static constexpr std::string_view category = "hostile";
+  using Event = std::variant<Odd>;
+  static inline std::atomic<bool> hostile{false};
+  int events = 0;
+  MSGPACK_DEFINE_MAP(events)
+  decision<Event> decide(const Close&) const { return Odd{}; }
+  void evolve(const Odd&) noexcept { ++events; }
+};
+void Odd::msgpack_unpack(const msgpack::object&) {
+  if (Hostile::hostile) throw 1;
+}
 
 }  // namespace
 
@@ -256,7 +293,7 @@ TEST_CASE("past the bound the caller is told at once, or waits, as it chose") {
   CHECK(runtime->in_flight() == 2);
   CHECK(third.wait_for(0s) == std::future_status::timeout);
 
-  store->open();
+  store->set_open(true);
   CHECK(first.get().version == version{1});
   CHECK(second.get().version == version{1});
   CHECK(third.get().version == version{1});
@@ -282,6 +319,76 @@ TEST_CASE("waiting commands are all let in, whatever the threads do") {
   CHECK(runtime.in_flight() == 0);
 }
 
+TEST_CASE("commands that wait for a place are carried out in the order in which they came") {
+  runtime runtime{{.journal = memory_journal(), .in_flight_max = 2}};
+  runtime.ask<Product>("1", Enrol{});
+  const command_options patient{.when_full = when_full::wait};
+  std::vector<std::future<answer<>>> asked;
+  for (int command = 0; command < 5'000; ++command) {
+    asked.push_back(runtime.ask<Product>("1", AddStock{1}, patient, asio::use_future));
+  }
+  for (std::size_t place = 0; place < asked.size(); ++place) REQUIRE(asked[place].get().version == version{place + 2});
+}
+
+TEST_CASE("recoveries and looks into the past read beside a writer that is stuck, and no more at once than may") {
+  const auto store = std::make_shared<gated_journal>(true);
+  runtime runtime{{.journal = store, .bounds = {.live_aggregates_max = 1, .directories = 1, .recoveries_at_once_max = 3}}};
+  runtime.ask<Product>("1", Enrol{1});
+  runtime.ask<Product>("2", Enrol{2});  // there is room for one: 1 is not live any more
+  store->set_open(false);
+  auto stuck = runtime.ask<Product>("2", AddStock{1}, asio::use_future);
+  store->wait_until_somebody_appends();
+  CHECK(runtime.history<Product>("1").events.size() == 1);
+  CHECK(runtime.state_at<Product>("2", version{1}).state.count == 2);
+  CHECK(stuck.wait_for(0s) == std::future_status::timeout);
+  store->set_open(true);
+  CHECK(stuck.get().version == version{2});
+
+  std::vector<std::future<versioned<Product>>> looks;
+  for (int product = 0; product < 500; ++product) {
+    looks.push_back(runtime.state_at<Product>(std::to_string(product), version{0}, asio::use_future));
+    looks.push_back(runtime.state<Product>(std::to_string(product), asio::use_future));
+  }
+  for (auto& look : looks) look.get();
+  CHECK(store->most_reading() <= 3);
+}
+
+TEST_CASE("a cold aggregate is recovered while the journal is stuck in an append of another") {
+  const auto store = std::make_shared<gated_journal>();
+  runtime runtime{{.journal = store}};
+  auto stuck = runtime.ask<Product>("1", Enrol{}, asio::use_future);
+  store->wait_until_somebody_appends();
+  CHECK(runtime.state<Product>("2").version == version{0});
+  store->set_open(true);
+  CHECK(stuck.get().version == version{1});
+}
+
+TEST_CASE("a command id that was first used by another kind of command is an error, not the end of the process") {
+  runtime runtime{{.journal = memory_journal()}};
+  const command_options named{.command_id = "a"};
+  runtime.ask<Hall>("a", Close{}, named);
+  const auto failure = failure_of([&] { runtime.ask<Hall>("a", Reserve{1}, named); });
+  CHECK(failure.kind() == errc::invalid_argument);
+}
+
+TEST_CASE("an unpacking that throws what is no exception is an error of the call that reads") {
+  runtime runtime{{.journal = memory_journal()}};
+  runtime.ask<Hostile>("1", Close{});
+  Hostile::hostile = true;
+  CHECK(failure_of([&] { runtime.history<Hostile>("1"); }).kind() == errc::journal_unavailable);
+  CHECK(failure_of([&] { runtime.state_at<Hostile>("1", version{1}); }).kind() == errc::journal_unavailable);
+  Hostile::hostile = false;
+  CHECK(runtime.history<Hostile>("1").events.size() == 1);
+}
+
+TEST_CASE("a warning function that throws stops nothing") {
+  const auto store = std::make_shared<gated_journal>(true);
+  runtime runtime{{.journal = store, .on_warning = [](const std::string&) { throw 1; }}};
+  runtime.ask<Product>("1", Enrol{});
+  store->snapshots().save({"product", "2"}, version{3}, "no snapshot");
+  CHECK(runtime.ask<Product>("2", Enrol{}).version == version{1});
+}
+
 TEST_CASE("draining finishes what is in flight, and refuses what comes after") {
   const auto store = std::make_shared<gated_journal>();
   runtime runtime{{.journal = store}};
@@ -291,7 +398,7 @@ TEST_CASE("draining finishes what is in flight, and refuses what comes after") {
   }
   store->wait_until_somebody_appends();
   auto drained = runtime.drain(asio::use_future);
-  store->open();
+  store->set_open(true);
   drained.get();
   for (auto& one : asked) CHECK(one.get().version == version{1});
   CHECK(failure_of([&] { runtime.ask<Product>("1", AddStock{1}); }).kind() == errc::draining);

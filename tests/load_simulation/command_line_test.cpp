@@ -1,0 +1,204 @@
+// The program as its users meet it: a small run, a second one on the same store, and what it says of what it cannot take.
+// LOAD_SIMULATION_BIN names the program.
+#include "csv_file.hpp"
+
+#include <cairn/rocksdb_journal.hpp>
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <sys/wait.h>
+
+namespace simulation::tests {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ran {
+  int code;
+  std::string said;  // both outputs
+  bool mentions(std::string_view words) const { return said.find(words) != std::string::npos; }
+};
+
+std::string program() {
+  const auto* path = std::getenv("LOAD_SIMULATION_BIN");
+  REQUIRE_MESSAGE(path, "LOAD_SIMULATION_BIN must name the program");
+  return path;
+}
+
+/// Runs the program through the shell, in a folder of its own.
+class shell {
+public:
+  ran operator()(const std::string& arguments) const {
+    const auto command = "cd '" + folder() + "' && { '" + program() + "' " + arguments + "; } 2>&1";
+    ran result{-1, {}};
+    auto* pipe = popen(command.c_str(), "r");
+    REQUIRE(pipe);
+    char part[4096];
+    for (std::size_t size = 0; (size = std::fread(part, 1, sizeof part, pipe)) > 0;) result.said.append(part, size);
+    const auto status = pclose(pipe);
+    result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return result;
+  }
+  std::string folder() const { return folder_.path().string(); }
+  bool has(const std::string& name) const { return fs::exists(folder_.path() / name); }
+  std::string text_of(const std::string& name) const {
+    std::ifstream file(folder_.path() / name);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  /// Whatever a failed run may have left behind.
+  std::size_t files() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_.path()), {})); }
+
+private:
+  cairn::test::temporary_folder folder_;
+};
+
+const std::string small = "--products 50 --commands 5000 --in-flight 200 ";
+
+TEST_CASE("a small day is played and proved, with report, page and figures, and leaves no store behind") {
+  const shell run;
+  const auto result = run(small + "--json figures.json");
+  CHECK_MESSAGE(result.code == 0, result.said);
+  CHECK(result.mentions("50 products recovered; every closing count and version is right"));
+  CHECK(result.mentions("5,050 in "));
+  CHECK(run.text_of("figures.json").find("\"proved\": true") != std::string::npos);
+  CHECK(run.text_of("load_simulation.html").find("</html>") != std::string::npos);
+  CHECK(run.files() == 2);
+}
+
+TEST_CASE("a second run goes on from the store of the first") {
+  const shell run;
+  CHECK(run(small + "--data stock").code == 0);
+  const auto second = run(small + "--data stock --json figures.json");
+  CHECK_MESSAGE(second.code == 0, second.said);
+  CHECK(second.mentions("events of earlier runs: 50 products, each recovered as its history says."));
+  CHECK(second.mentions("every closing count and version is right"));
+  const auto third = run("--products 20 --commands 1000 --seed 5 --passivate-after 1 --snapshot-every 7 --data stock");
+  CHECK_MESSAGE(third.code == 0, third.said);
+  CHECK(third.mentions("50 products recovered"));
+}
+
+TEST_CASE("a file is played with enough stock, with too little, and twice on the same store") {
+  const shell run;
+  const csv_file sales(header + line("A", "6") + line("B", "2") + line("A", "-1") + line("A", "6"));
+  const auto enough = run("--replay '" + sales.path.string() + "' --data stock");
+  CHECK_MESSAGE(enough.code == 0, enough.said);
+  CHECK(enough.mentions("each count is the opening stock less what was sold."));
+  const auto again = run("--replay '" + sales.path.string() + "' --data stock");
+  CHECK_MESSAGE(again.code == 0, again.said);
+  CHECK(again.mentions("each count is the opening stock less what was sold."));
+  const auto little = run("--opening 7 --replay '" + sales.path.string() + "'");
+  CHECK_MESSAGE(little.code == 0, little.said);
+  CHECK(little.mentions("rejected: insufficient_stock"));
+}
+
+TEST_CASE("help is help, and wrong usage is told in a sentence") {
+  const shell run;
+  CHECK(run("--help").code == 0);
+  CHECK(run("--help").mentions("--replay FILE"));
+  for (const auto* wrong : {"--clients 0",
+                            "--clients -1",
+                            "--clients x",
+                            "--clients 10001",
+                            "--clients",
+                            "--in-flight 0",
+                            "--in-flight 10000001",
+                            "--in-flight 99999999999999999999",
+                            "--products 0",
+                            "--products 10000001",
+                            "--commands 0",
+                            "--commands 100000001",
+                            "--seed -1",
+                            "--durability perhaps",
+                            "--snapshot-every -1",
+                            "--passivate-after -5",
+                            "--opening 5",
+                            "--opening",
+                            "--nonsense",
+                            "word",
+                            "--replay x.csv --seed 2",
+                            "--replay x.csv --opening -1",
+                            "--replay x.csv --opening much"}) {
+    const auto result = run(wrong);
+    CHECK_MESSAGE(result.code == 2, wrong << ": " << result.said);
+    CHECK_MESSAGE(result.mentions("Try load_simulation --help."), wrong << ": " << result.said);
+  }
+  CHECK(run.files() == 0);
+}
+
+TEST_CASE("a file that cannot be played is named with its line, and nothing is written") {
+  const shell run;
+  CHECK(run("--replay missing.csv --data stock").code == 2);
+  const auto folder = run("--replay . --data stock");
+  CHECK(folder.code == 2);
+  CHECK(folder.mentions(". is a folder"));
+  const csv_file bad(header + line("X", "1") + line("X", "many"));
+  const auto result = run("--json figures.json --data stock --replay '" + bad.path.string() + "'");
+  CHECK(result.code == 2);
+  CHECK(result.mentions("sales.csv:3: the quantity 'many'"));
+  CHECK(run.files() == 0);
+}
+
+TEST_CASE("outputs that cannot be written are refused before anything is done") {
+  const shell run;
+  for (const auto* wrong :
+       {"--json .", "--html .", "--json no/such/folder/x.json", "--html no/such/folder/x.html", "> /dev/full"}) {
+    const auto result = run(small + "--data stock " + wrong);
+    CHECK_MESSAGE(result.code == 2, wrong << ": " << result.said);
+    CHECK_MESSAGE(result.mentions("cannot write"), wrong << ": " << result.said);
+  }
+  CHECK(run.files() == 0);
+}
+
+TEST_CASE("a folder that cannot be the store is refused") {
+  const shell run;
+  std::ofstream(fs::path(run.folder()) / "file") << "not a store";
+  fs::create_directory(fs::path(run.folder()) / "letters");
+  std::ofstream(fs::path(run.folder()) / "letters" / "letter.txt") << "Dear friend";
+  for (const auto* wrong : {"--data file", "--data file/under", "--data letters"}) {
+    const auto result = run(small + wrong);
+    CHECK_MESSAGE(result.code == 2, wrong << ": " << result.said);
+    CHECK_MESSAGE(result.mentions("cannot open the store"), wrong << ": " << result.said);
+  }
+  CHECK(run.files() == 2);
+
+  const auto open_here = cairn::rocksdb_journal(fs::path(run.folder()) / "stock");
+  const auto in_use = run(small + "--data stock");
+  CHECK_MESSAGE(in_use.code == 2, in_use.said);
+}
+
+TEST_CASE("Ctrl-C stops it cleanly, and what was answered is there for the next run") {
+  const shell run;
+  int said[2];
+  REQUIRE(pipe(said) == 0);
+  const auto path = program();
+  const auto data = run.folder() + "/stock";
+  const auto page = run.folder() + "/page.html";
+  const auto child = fork();
+  if (child == 0) {
+    dup2(said[1], STDOUT_FILENO);
+    close(said[0]);
+    execl(path.c_str(), path.c_str(), "--commands", "1000000", "--data", data.c_str(), "--html", page.c_str(), nullptr);
+    _exit(127);
+  }
+  close(said[1]);
+  auto* from_child = fdopen(said[0], "r");
+  char part[4096];
+  REQUIRE(std::fgets(part, sizeof part, from_child));  // it begins
+  kill(child, SIGINT);
+  std::string rest;
+  while (std::fgets(part, sizeof part, from_child)) rest += part;
+  std::fclose(from_child);
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 130);
+  CHECK(rest.find("Stopped after ") != std::string::npos);
+  CHECK_FALSE(run.has("page.html"));
+  const auto next = run(small + "--data stock");
+  CHECK_MESSAGE(next.code == 0, next.said);
+}
+
+}  // namespace
+}  // namespace simulation::tests

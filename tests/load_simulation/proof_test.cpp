@@ -1,0 +1,131 @@
+// Clients, log and recovery agree after a day in memory; and the proof sees it when they do not.
+#include "load_simulation/driver.hpp"
+#include "load_simulation/workload.hpp"
+
+#include <cairn/memory_journal.hpp>
+#include <doctest/doctest.h>
+
+namespace simulation {
+namespace {
+
+const stop_flag never{false};
+
+cairn::runtime_options over(std::shared_ptr<cairn::journal> journal) {
+  cairn::runtime_options options;
+  options.journal = std::move(journal);
+  return options;
+}
+
+/// A day that has been played, and the books that the clients kept of it.
+struct played_day {
+  workload day = synthetic_day({50, 5'000, 1});
+  std::vector<standing> books = std::vector<standing>(50);
+  std::shared_ptr<cairn::journal> journal = cairn::memory_journal();
+  tally result;
+
+  played_day() {
+    cairn::runtime runtime(over(journal));
+    driver clients(runtime, day, books, {3, 100, {}}, never);
+    clients.start();
+    while (!clients.finished_within(std::chrono::seconds(10))) {}
+    result = clients.result();
+    CHECK(clients.latency().count() == day.movements.size());
+  }
+};
+
+/// The journal of another with one record left out when everything is read.
+class with_a_gap final : public cairn::journal {
+public:
+  with_a_gap(const cairn::journal& whole, std::uint64_t missing) : whole_(whole), missing_(missing) {}
+  cairn::position read_all(cairn::position from, const cairn::record_visitor& visit) const override {
+    return whole_.read_all(from,
+                           [&](const cairn::record_view& record) { return record.position.value == missing_ || visit(record); });
+  }
+  void append(std::span<const cairn::atomic_append>, std::span<cairn::append_outcome>) override {}
+  void read(cairn::stream_view, cairn::version_range, const cairn::record_visitor&) const override {}
+  cairn::version highest(cairn::stream_view) const override { return {}; }
+  cairn::position last() const override { return whole_.last(); }
+  cairn::snapshot_store& snapshots() override { throw std::logic_error("not asked for"); }
+
+private:
+  const cairn::journal& whole_;
+  std::uint64_t missing_;
+};
+
+TEST_CASE("the clients' books, the log and the recovered products agree") {
+  played_day played;
+  CHECK(played.result.failed == 0);
+  CHECK(played.result.faults.empty());
+  CHECK(played.result.answered == played.day.movements.size());
+  CHECK(played.result.accepted + played.result.rejections() == played.result.answered);
+  CHECK(played.result.rejections() > 0);
+
+  const auto log = fold_log(*played.journal, never);
+  CHECK(log.faults.empty());
+  CHECK(log.records == played.result.accepted);
+  cairn::runtime again(over(played.journal));
+  const auto cold = recover_all(again, played.day.products, never);
+  CHECK(cold.faults.empty());
+  CHECK(differences(played.day.products, "books", played.books, "log", in_order(log, played.day.products)).empty());
+  CHECK(differences(played.day.products, "books", played.books, "recovered", cold.products).empty());
+}
+
+TEST_CASE("a count that is off by one is found and named") {
+  played_day played;
+  const auto log = fold_log(*played.journal, never);
+  auto tampered = played.books;
+  ++tampered[17].count;
+  const auto found = differences(played.day.products, "books", tampered, "log", in_order(log, played.day.products));
+  REQUIRE(found.size() == 1);
+  CHECK(found[0] == "product " + played.day.products[17] + ": books: " + std::to_string(tampered[17].count) + " (version " +
+                        std::to_string(tampered[17].version) + "), log: " + std::to_string(tampered[17].count - 1) +
+                        " (version " + std::to_string(tampered[17].version) + ")");
+}
+
+TEST_CASE("of many differences the first ten are told, and how many more there are") {
+  const std::vector<std::string> ids(25, "P");
+  const auto found = differences(ids, "one", std::vector<standing>(25), "other", std::vector<standing>(25, standing{1, 1}));
+  REQUIRE(found.size() == 11);
+  CHECK(found.back() == "and 15 more");
+}
+
+TEST_CASE("a record that is missing in the log is found by its position and its version") {
+  played_day played;
+  const auto log = fold_log(with_a_gap(*played.journal, 1'000), never);
+  REQUIRE(log.faults.size() == 2);
+  CHECK(log.faults[0].find("position 1001") != std::string::npos);
+  CHECK(log.faults[1].find("was to come") != std::string::npos);
+}
+
+TEST_CASE("an event that says nothing of a count is found") {
+  const auto journal = cairn::memory_journal();
+  cairn::unrecorded_event event;
+  event.stream = {"product", "P1"};
+  event.version = cairn::version{1};
+  event.type = "ADD";
+  for (const std::string payload : {"\x80", "\x01", "\xc1"}) {  // an empty map, a number, no msgpack
+    event.payload = payload;
+    std::string frames;
+    cairn::encode_frame(frames, event);
+    const cairn::addition addition{event.stream, cairn::version{event.version.value - 1}, 1, frames};
+    const cairn::atomic_append append(&addition, 1);
+    cairn::append_outcome outcome;
+    journal->append({&append, 1}, {&outcome, 1});
+    event.version = event.version + 1;
+  }
+  CHECK(fold_log(*journal, never).faults.size() == 3);
+}
+
+TEST_CASE("clients that are told to stop send nothing more, and what they sent is answered") {
+  const auto day = synthetic_day({50, 5'000, 1});
+  std::vector<standing> books(50);
+  const stop_flag at_once{true};
+  cairn::runtime runtime(over(cairn::memory_journal()));
+  driver clients(runtime, day, books, {3, 100, {}}, at_once);
+  clients.start();
+  while (!clients.finished_within(std::chrono::seconds(10))) {}
+  CHECK(clients.result().answered == 0);
+}
+
+}  // namespace
+}  // namespace simulation
