@@ -14,12 +14,14 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <unordered_set>
 
@@ -48,6 +50,7 @@ struct settings {
 };
 
 constexpr std::int64_t opening_max = 1'000'000'000'000;
+constexpr int warnings_told_max = 3;
 
 // Set by the first Ctrl-C; the second one ends the program at once.
 stop_flag stop{false};
@@ -210,6 +213,10 @@ cairn::runtime_options runtime_over(std::shared_ptr<cairn::journal> journal, con
   options.bounds.recovery_queue_max = options.in_flight_max;
   options.bounds.snapshot_every_events = static_cast<std::uint64_t>(chosen.snapshot_every);
   options.bounds.passivate_after = std::chrono::milliseconds(chosen.passivate_after);
+  // When a disk is full, thousands say so; the first few tell it all.
+  options.on_warning = [told = std::make_shared<std::atomic<int>>(0)](const std::string& sentence) {
+    if (told->fetch_add(1) < warnings_told_max) cairn::runtime_options::warn_on_stderr(sentence);
+  };
   return options;
 }
 

@@ -28,8 +28,17 @@
 
 namespace cairn::tests {
 
-using namespace std::chrono_literals;
-using namespace stock;
+using std::chrono_literals::operator""h;
+using std::chrono_literals::operator""min;
+using std::chrono_literals::operator""ms;
+using stock::AddStock;
+using stock::Count;
+using stock::Enrol;
+using stock::Enrolled;
+using stock::Product;
+using stock::RemoveStock;
+using stock::StockAdded;
+using stock::StockRemoved;
 
 /// What an operation was answered; empty as long as it was not.
 using answered = std::shared_ptr<std::optional<actors::outcome>>;

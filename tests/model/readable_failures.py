@@ -40,7 +40,8 @@ WRONG = [
      " cairn::decision<Event> decide(const Add&) { return cairn::nothing; } };"
      "void f() { cairn::require_command<A, Add>(); }", "`decide` is const"),
     ("no such command",
-     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {} };"
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events;"
+     " void evolve(const Added&) noexcept {} };"
      "void f() { cairn::require_command<A, Add>(); }", "no `decide(const Command&)`"),
     ("a temporary that the compiler would destroy twice",
      "struct Named { std::string why; };"
