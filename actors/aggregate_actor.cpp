@@ -6,6 +6,9 @@ namespace cairn::actors {
 namespace {
 
 constexpr std::uint32_t snapshots_in_flight_max = 16;  // of one aggregate
+// Two requests keep the journal fed: one is being committed, one is the next batch. What is decided meanwhile goes as one request
+// when the first is answered, so a hot aggregate costs the journal two messages for each commit and not one for each command.
+constexpr std::uint32_t appends_in_flight_max = 2;
 
 }  // namespace
 
@@ -106,20 +109,31 @@ void aggregate_actor::decide(operation_ptr asked) {
   if (events.events() == 0) return answer_when_durable(std::move(asked), std::move(answer));
 
   // From here on the domain cannot fail: the events have been read back from their bytes, and evolve is noexcept.
-  append_request request{stream_id(stream()), version_, events.events(), events.take_frames(), incarnation_};
   recorded_at_ = recorded_at;
   answer.events = events.events();
   answer.version = version_ + answer.events;
   commands_.remember(options.command_id, answer.version, answer.events, answer.result);
   asked->evolve(*state_, *this);
   answer_when_durable(std::move(asked), std::move(answer));
-  if (crew_.journal) {
-    ++appends_in_flight_;
-    send(crew_.journal, std::move(request));
-  } else {
+  if (!crew_.journal) {
     durable_ = version_;
-    answer_durable();
+    return answer_durable();
   }
+  unsent_events_ += events.events();
+  if (unsent_frames_.empty()) {
+    unsent_frames_ = events.take_frames();
+  } else {
+    unsent_frames_ += events.take_frames();
+  }
+  send_appends();
+}
+
+void aggregate_actor::send_appends() {
+  if (unsent_events_ == 0 || appends_in_flight_ >= appends_in_flight_max) return;
+  ++appends_in_flight_;
+  const version expected{version_.value - unsent_events_};
+  send(crew_.journal, append_request{stream_id(stream()), expected, std::exchange(unsent_events_, 0),
+                                     std::exchange(unsent_frames_, {}), incarnation_});
 }
 
 void aggregate_actor::evolved() {
@@ -153,7 +167,11 @@ void aggregate_actor::take(const append_result& result) {
   if (phase_ != phase::running) return;
   durable_ = std::max(durable_, std::min(result.durable_through, version_));
   answer_durable();
-  if (result.code != errc{}) forget_what_is_not_durable(result.code, result.detail, result.stands);
+  if (result.code != errc{}) {
+    forget_what_is_not_durable(result.code, result.detail, result.stands);
+  } else {
+    send_appends();
+  }
   end_if_done();
 }
 
@@ -171,6 +189,8 @@ void aggregate_actor::forget_what_is_not_durable(errc code, const std::string& d
     failure.version = stands;
     pending_.pop()->complete(std::move(failure));
   }
+  unsent_events_ = 0;
+  unsent_frames_.clear();
   taken_snapshots_.clear();
   state_.reset();
   phase_ = phase::recovering;

@@ -32,6 +32,7 @@ private:
   void take(operation_ptr asked);
   void decide(operation_ptr asked);
   void answer_when_durable(operation_ptr asked, outcome&& answer);
+  void send_appends();
   void evolved() override;
 
   // What the journal says.
@@ -65,8 +66,10 @@ private:
   timestamp recorded_at_;  // of the last event
   command_window commands_;
 
-  operation_queue pending_;  // decided, waiting for their version to be durable
-  operation_queue waiting_;  // not decided yet: the state is being recovered
+  operation_queue pending_;    // decided, waiting for their version to be durable
+  operation_queue waiting_;    // not decided yet: the state is being recovered
+  std::string unsent_frames_;  // of events that are decided and not sent yet: the last of version_
+  std::uint32_t unsent_events_ = 0;
   std::uint32_t appends_in_flight_ = 0;
   std::uint32_t snapshots_in_flight_ = 0;
   std::uint64_t incarnation_ = 1;  // changes with every recovery, so that what belongs to an earlier one can be told

@@ -56,6 +56,51 @@ TEST_CASE("commands are decided on events that are not durable yet, in order of 
   CHECK((*second)->reason == "insufficient_stock");
 }
 
+TEST_CASE("what is decided while two requests are on their way goes as one when the first is answered") {
+  deterministic_world world;
+  const auto journal = world.hold_journal();
+  const auto product = world.aggregate("1");
+  world.ask(product, "1", Enrol{0});
+  std::vector<answered> additions;
+  for (int command = 0; command < 10; ++command) additions.push_back(world.ask(product, "1", AddStock{1}));
+  world.run();
+  REQUIRE(journal.kept->size() == 2);
+  caf::anon_send(product, stored_through(1));
+  world.run();
+  REQUIRE(journal.kept->size() == 3);
+  const auto& merged = journal.kept->back().first;
+  CHECK(merged.expected == version{2});
+  CHECK(merged.events == 9);
+  caf::anon_send(product, stored_through(2));
+  caf::anon_send(product, stored_through(11));
+  world.run();
+  for (std::size_t place = 0; place < additions.size(); ++place) {
+    REQUIRE(accepted(additions[place]));
+    CHECK((*additions[place])->version == version{place + 2});
+  }
+}
+
+TEST_CASE("what was decided and never sent fails with the append that it was built on") {
+  deterministic_world world;
+  const auto journal = world.hold_journal();
+  const auto product = world.aggregate("1");
+  std::vector<answered> all{world.ask(product, "1", Enrol{0})};
+  for (int command = 0; command < 5; ++command) all.push_back(world.ask(product, "1", AddStock{1}));
+  world.run();
+  caf::anon_send(product, failed_after(0, 2));
+  world.run();
+  for (const auto& one : all) CHECK(failed_with(one, errc::journal_unavailable));
+  CHECK(journal.kept->size() == 2);
+  const auto again = world.ask(product, "1", Enrol{0});
+  world.run();
+  REQUIRE(journal.kept->size() == 3);
+  CHECK(journal.kept->back().first.expected == version{0});
+  CHECK(journal.kept->back().first.events == 1);
+  caf::anon_send(product, stored_through(1, 1, 2));
+  world.run();
+  CHECK(accepted(again));
+}
+
 TEST_CASE("a look at the state waits for the events that it has seen") {
   deterministic_world world;
   world.hold_journal();
