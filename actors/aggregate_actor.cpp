@@ -48,7 +48,6 @@ void aggregate_actor::on_exit() {
 }
 
 // -- what has been asked
-// ---------------------------------------------------------------------------------------------------------
 
 void aggregate_actor::take(operation_ptr asked) {
   if (*asked->type().id != *type_.id) {
@@ -155,7 +154,6 @@ void aggregate_actor::answer_when_durable(operation_ptr asked, outcome&& answer)
 }
 
 // -- what the journal says
-// -------------------------------------------------------------------------------------------------------
 
 void aggregate_actor::take(const append_result& result) {
   appends_in_flight_ -= std::min(appends_in_flight_, result.appends);
@@ -201,7 +199,6 @@ void aggregate_actor::forget_what_is_not_durable(errc code, const std::string& d
 }
 
 // -- recovery
-// --------------------------------------------------------------------------------------------------------------------
 
 void aggregate_actor::begin_recovery() {
   phase_ = phase::recovering;
@@ -246,7 +243,6 @@ void aggregate_actor::fail(errc code, const std::string& detail) {
 }
 
 // -- snapshots and the end
-// -------------------------------------------------------------------------------------------------------
 
 void aggregate_actor::take_snapshot() {
   if (!crew_.snapshots) return;
@@ -284,7 +280,6 @@ void aggregate_actor::end_if_done() {
 }
 
 // -- deadlines
-// -------------------------------------------------------------------------------------------------------------------
 
 void aggregate_actor::watch_deadline(const operation& asked) {
   const auto& deadline = asked.options().deadline;

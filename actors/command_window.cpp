@@ -5,25 +5,26 @@ namespace cairn::actors {
 const first_answer* command_window::find(std::string_view command_id) const noexcept {
   if (command_id.empty() || answers_.empty()) return nullptr;
   const auto hash = std::hash<std::string_view>{}(command_id);
-  for (const auto& answer : answers_) {
-    if (answer.hash == hash && answer.command_id == command_id) return &answer;
+  for (std::size_t place = 0; place < hashes_.size(); ++place) {
+    if (hashes_[place] == hash && answers_[place].command_id == command_id) return &answers_[place];
   }
   return nullptr;
 }
 
 void command_window::remember(std::string_view command_id, version last, std::uint32_t events, std::string_view result) {
   if (command_id.empty() || capacity_ == 0) return;
-  if (auto* known = const_cast<first_answer*>(find(command_id))) {
-    known->last = last;
-    known->events = events;
-    known->result = result;
+  first_answer answer{std::string(command_id), last, events, std::string(result)};
+  if (const auto* known = find(command_id)) {
+    answers_[static_cast<std::size_t>(known - answers_.data())] = std::move(answer);
     return;
   }
-  first_answer answer{std::hash<std::string_view>{}(command_id), std::string(command_id), last, events, std::string(result)};
+  const auto hash = std::hash<std::string_view>{}(command_id);
   if (answers_.size() < capacity_) {
     answers_.push_back(std::move(answer));
+    hashes_.push_back(hash);
   } else {
     answers_[oldest_] = std::move(answer);
+    hashes_[oldest_] = hash;
     oldest_ = (oldest_ + 1) % capacity_;
   }
 }

@@ -88,9 +88,14 @@ private:
     shared_.stats.commit_ns.fetch_add(took, std::memory_order_relaxed);
     if (code == errc{}) {
       shared_.stats.commits.fetch_add(1, std::memory_order_relaxed);
+      failing_ = false;
     } else {
       shared_.stats.failed_commits.fetch_add(1, std::memory_order_relaxed);
-      shared_.warn("a group commit of " + std::to_string(gathered_.size()) + " appends failed: " + detail);
+      // Every command is told; the log is told once, not once for each commit as long as it lasts.
+      if (!std::exchange(failing_, true)) {
+        shared_.warn("a group commit of " + std::to_string(gathered_.size()) + " appends failed: " + detail +
+                     "; more failures are not told here until a commit succeeds");
+      }
     }
     answer(code, detail);
     gathered_.clear();
@@ -152,6 +157,7 @@ private:
   std::vector<gathered> gathered_;
   std::size_t gathered_bytes_ = 0;
   bool commit_queued_ = false;
+  bool failing_ = false;
   // Kept from commit to commit, for their memory.
   std::vector<addition> additions_;
   std::vector<atomic_append> appends_;

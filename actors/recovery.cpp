@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint8_t snapshot_format = 1;
 
-// msgpack array of the fields after the checksum; the command window is an array of [id, last version, events, result].
+// One entry of the command window as a snapshot holds it.
 struct stored_answer {
   std::string command_id;
   std::uint64_t last = 0;

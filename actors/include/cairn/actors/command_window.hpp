@@ -16,7 +16,6 @@ namespace cairn::actors {
 
 /// What the first command with an id was answered.
 struct first_answer {
-  std::size_t hash = 0;
   std::string command_id;
   version last;  ///< the version after the command
   std::uint32_t events = 0;
@@ -51,6 +50,7 @@ private:
   std::size_t capacity_;
   std::size_t oldest_ = 0;
   std::vector<first_answer> answers_;  // a ring once it is full
+  std::vector<std::size_t> hashes_;    // of their ids, side by side: every command with an id is looked for among them
 };
 
 }  // namespace cairn::actors

@@ -17,8 +17,8 @@ struct perform {
   operation_ptr what;
 };
 
-/// To the journal, from an aggregate: make the events of one or several decisions durable, all or none. Answered by append_result,
-/// one for all of the sender's requests in a group commit.
+/// To the journal, from an aggregate: make the events of one or several decisions durable, all or none. Answered by
+/// append_result, one for all of the sender's requests in a group commit.
 struct append_request {
   stream_id stream;
   version expected;

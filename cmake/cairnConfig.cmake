@@ -1,0 +1,11 @@
+# What a project gets from find_package(cairn): cairn::runtime and what it stands on.
+include(CMakeFindDependencyMacro)
+list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
+find_dependency(Threads)
+find_dependency(msgpack)
+find_dependency(Boost 1.74 COMPONENTS system)
+find_dependency(OpenSSL COMPONENTS Crypto)
+find_dependency(RocksDB)
+find_dependency(XXHash)
+find_dependency(CAF)
+include(${CMAKE_CURRENT_LIST_DIR}/cairn-targets.cmake)
