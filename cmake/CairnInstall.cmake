@@ -7,6 +7,6 @@ install(TARGETS cairn_model cairn_persistence cairn_rocksdb cairn_actors cairn_r
 install(DIRECTORY model/include/ persistence/include/ actors/include/ runtime/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT cairn-targets NAMESPACE cairn:: DESTINATION ${package_dir})
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/cairnConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES cmake/cairnConfig.cmake cmake/FindCAF.cmake cmake/FindXXHash.cmake
+install(FILES cmake/cairnConfig.cmake cmake/FindCAF.cmake cmake/FindMsgpack.cmake cmake/FindXXHash.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/cairnConfigVersion.cmake
         DESTINATION ${package_dir})

@@ -2,7 +2,7 @@
 include(CMakeFindDependencyMacro)
 list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 find_dependency(Threads)
-find_dependency(msgpack)
+find_dependency(Msgpack)
 find_dependency(Boost 1.74 COMPONENTS system)
 find_dependency(OpenSSL COMPONENTS Crypto)
 find_dependency(RocksDB)

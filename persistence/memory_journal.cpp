@@ -3,6 +3,8 @@
 // Read it to learn what a journal does. Nothing here is for speed, and nothing survives the object.
 #include <cairn/memory_journal.hpp>
 
+#include "append_check.hpp"
+
 #include <algorithm>
 #include <deque>
 #include <iterator>
@@ -48,6 +50,7 @@ public:
   void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
     if (appends.size() != outcomes.size()) throw error(errc::invalid_argument, "append() needs one outcome for each append");
     for (const auto& append : appends) {
+      detail::require_different_aggregates(append);
       for (const auto& addition : append) check(addition);
     }
     const std::lock_guard lock(mutex_);

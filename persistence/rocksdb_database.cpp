@@ -132,6 +132,14 @@ bool holds_nothing(const std::string& folder) {
   return !iterator->Valid() && iterator->status().ok();
 }
 
+/// A store that has been opened once has such a file from then on, also after a clean end.
+bool has_write_ahead_log(const std::string& folder) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".log") return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 rocksdb_database::rocksdb_database(const std::filesystem::path& folder, const rocksdb_options& options) {
@@ -193,7 +201,7 @@ void rocksdb_database::prepare_folder() {
       return;
     }
   } catch (const fs::filesystem_error& failure) {
-    refuse(errc::journal_unavailable, std::string("cannot be made or read: ") + failure.what());
+    refuse(errc::journal_unavailable, "cannot be made or read: " + failure.code().message());
   }
   std::vector<std::string> families;
   check(rocksdb::DB::ListColumnFamilies(db_options_, folder_, &families), "read the list of its column families",
@@ -201,11 +209,12 @@ void rocksdb_database::prepare_folder() {
   const auto has = [&](std::string_view name) { return std::find(families.begin(), families.end(), name) != families.end(); };
   const bool made = has("log") && has("snapshots") && has("meta");
   // Without the three it is a store whose making was interrupted, or another program's database.
-  if (!made && (families.size() > 1 && !has("log"))) {
+  if (!made && !has("log") && (families.size() > 1 || !holds_nothing(folder_))) {
     refuse(errc::unknown_format, "is a RocksDB database of another program; choose another folder");
   }
-  if (!made && families.size() == 1 && !holds_nothing(folder_)) {
-    refuse(errc::unknown_format, "is a RocksDB database of another program; choose another folder");
+  if (made && !has_write_ahead_log(folder_)) {
+    refuse(errc::corrupt_store, "its write-ahead log (a file *.log) is missing, and with it the newest records. Put it back, or "
+                                "restore the folder from a backup");
   }
 }
 

@@ -36,7 +36,6 @@ public:
   /// The random 16 bytes that this store was given when it was made.
   const std::string& store_id() const { return store_id_; }
   /// How often the store has been opened, this time included.
-  std::uint64_t epoch() const { return epoch_; }
 
   /// Does nothing where `status` is well. Throws error(errc::journal_unavailable) where the disk refuses, and error(damage)
   /// where the bytes are wrong; the detail says what could not be done, in which folder, and why.

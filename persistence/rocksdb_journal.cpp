@@ -4,6 +4,7 @@
 // where the write fails.
 #include <cairn/rocksdb_journal.hpp>
 
+#include "append_check.hpp"
 #include "index_run.hpp"
 #include "log_chunk.hpp"
 #include "rocksdb_database.hpp"
@@ -206,6 +207,7 @@ void rocksdb_store::stage(std::span<const atomic_append> appends, std::span<appe
   chunk_.begin(last() + 1, head_);
   hashes_.clear();
   for (const auto& append : appends) {
+    detail::require_different_aggregates(append);
     for (const auto& addition : append) hashes_.push_back(detail::stream_table::hash(addition.stream));
   }
   index_.expect(hashes_);

@@ -1,5 +1,7 @@
 // The format is RocksDB's: blocks of 32 KiB; in each, records of a masked CRC-32C (over type and payload), a length, a type
-// (1 whole, 2 first, 3 middle, 4 last) and the payload; fewer than seven bytes at a block's end are zeros.
+// (1 whole, 2 first, 3 middle, 4 last) and the payload; fewer than seven bytes at a block's end are zeros. A whole or first
+// payload begins with the batch's sequence number (8 bytes, rising from batch to batch) and its count (4 bytes); a middle or last
+// one begins a block.
 #include "wal_check.hpp"
 
 #include <cairn/error.hpp>
@@ -18,6 +20,9 @@ namespace {
 constexpr std::size_t block_bytes = 32768;
 constexpr std::size_t head_bytes = 7;
 constexpr unsigned char type_max = 4;
+constexpr std::size_t batch_head_bytes = 12;
+/// Between one batch and the next that a check may meet: far more than a log file holds.
+constexpr std::uint64_t sequence_gap_max = std::uint64_t{1} << 32;
 
 constexpr auto crc_table = [] {
   std::array<std::uint32_t, 256> table{};
@@ -53,12 +58,22 @@ head head_at(std::string_view block, std::size_t at) {
   return head;
 }
 
-/// Where the chain of records in `block` stops making sense; nothing where it does not.
-std::optional<std::size_t> first_break(std::string_view block) {
+bool begins_batch(const head& head) { return head.type <= 2 && head.length >= batch_head_bytes; }
+
+std::uint64_t sequence_at(std::string_view block, std::size_t at) {
+  std::uint64_t sequence = 0;
+  std::memcpy(&sequence, block.data() + at + head_bytes, 8);
+  return sequence;
+}
+
+/// Where the chain of records in `block` stops making sense; nothing where it does not. Keeps the last batch's number in
+/// `sequence`.
+std::optional<std::size_t> first_break(std::string_view block, std::uint64_t& sequence) {
   std::size_t at = 0;
   while (at + head_bytes <= block.size()) {
     const auto head = head_at(block, at);
     if (head.type == 0 || head.type > type_max || head.length > block.size() - at - head_bytes) return at;
+    if (begins_batch(head)) sequence = sequence_at(block, at);
     at += head_bytes + head.length;
   }
   return at < block.size() && block.size() < block_bytes ? std::optional(at) : std::nullopt;
@@ -80,17 +95,26 @@ bool whole_but_for_its_head(std::string_view block, std::size_t at) {
   return false;
 }
 
-bool sound_record_at(std::string_view block, std::size_t at) {
+/// Whether a record that can have been written after batch `sequence` stands at `at`. An event may hold bytes that look like a
+/// record of some log, and a torn write may end inside it; such bytes are seldom also the next batch of this one.
+bool sound_record_at(std::string_view block, std::size_t at, std::uint64_t sequence) {
   const auto head = head_at(block, at);
   if (head.type == 0 || head.type > type_max || head.length > block.size() - at - head_bytes) return false;
+  if (head.type <= 2) {
+    if (!begins_batch(head)) return false;
+    const auto written = sequence_at(block, at);
+    if (written <= sequence || written - sequence > sequence_gap_max) return false;
+  } else if (at != 0) {
+    return false;
+  }
   auto crc = 0xffffffffU;
   for (const char byte : block.substr(at + 6, 1 + std::size_t{head.length})) crc = crc_step(crc, byte);
   return masked(crc) == head.checksum;
 }
 
-bool readable_behind(std::string_view block, std::size_t at) {
+bool readable_behind(std::string_view block, std::size_t at, std::uint64_t sequence) {
   for (++at; at + head_bytes <= block.size(); ++at) {
-    if (sound_record_at(block, at)) return true;
+    if (sound_record_at(block, at, sequence)) return true;
   }
   return false;
 }
@@ -105,26 +129,32 @@ void check(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   std::string block(block_bytes, '\0');
   std::optional<std::uint64_t> broken;
+  std::uint64_t sequence = 0;
   for (std::uint64_t offset = 0; in; offset += block_bytes) {
     in.read(block.data(), block_bytes);
     const std::string_view bytes(block.data(), static_cast<std::size_t>(in.gcount()));
     if (broken) {
       // A tear may leave zeros, or nothing; a readable record in a later block was written after the damage.
-      if (bytes.size() >= head_bytes && (sound_record_at(bytes, 0) || readable_behind(bytes, 0))) refuse(file, *broken);
+      if (bytes.size() >= head_bytes && (sound_record_at(bytes, 0, sequence) || readable_behind(bytes, 0, sequence)))
+        refuse(file, *broken);
       continue;
     }
-    const auto at = first_break(bytes);
+    const auto at = first_break(bytes, sequence);
     if (!at) continue;
     broken = offset + *at;
-    if (whole_but_for_its_head(bytes, *at) || readable_behind(bytes, *at)) refuse(file, *broken);
+    if (whole_but_for_its_head(bytes, *at) || readable_behind(bytes, *at, sequence)) refuse(file, *broken);
   }
 }
 
 }  // namespace
 
 void check_write_ahead_logs(const std::filesystem::path& folder) {
-  for (const auto& file : std::filesystem::directory_iterator(folder)) {
-    if (file.path().extension() == ".log" && file.is_regular_file()) check(file.path());
+  try {
+    for (const auto& file : std::filesystem::directory_iterator(folder)) {
+      if (file.path().extension() == ".log" && file.is_regular_file()) check(file.path());
+    }
+  } catch (const std::filesystem::filesystem_error& failure) {
+    throw error(errc::journal_unavailable, folder.string() + ": cannot be read: " + failure.code().message());
   }
 }
 

@@ -31,6 +31,7 @@ prepare() {
     # shellcheck disable=SC2086  # several arguments in one variable
     logged "$folder/configure.log" cmake -S "$root" --preset "$preset" ${CAIRN_CMAKE_ARGS:-}
   fi
+  if [[ ! -t 2 && ! -d $folder/model ]]; then echo "Building in build/$preset; the first time takes some minutes." >&2; fi
   if (($# > 0)); then logged "$folder/build.log" cmake --build "$folder" --parallel "$(nproc)" --target "$@"; fi
   exec {lock}>&-
 }

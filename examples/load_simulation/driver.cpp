@@ -43,6 +43,15 @@ std::uint64_t tally::rejections() const {
                          [](std::uint64_t sum, const auto& one) { return sum + one.second; });
 }
 
+std::optional<std::string> wrong_answer(const standing& book, movement_kind kind, std::int64_t count,
+                                        const std::string* rejection) {
+  const bool short_of_stock = kind == movement_kind::sold && book.count < count;
+  if (rejection ? short_of_stock && *rejection == "insufficient_stock" : !short_of_stock) return std::nullopt;
+  return std::to_string(count) + " pieces " + name_of(kind) + ", of a product with " + std::to_string(book.count) + ": " +
+         (rejection ? "rejected as " + *rejection : "accepted") + ", and should have been " +
+         (short_of_stock ? "rejected as insufficient_stock" : "accepted");
+}
+
 /// One thread with its context, so that its clients need no lock, and what they noted.
 struct driver::worker {
   asio::io_context io{1};
@@ -116,12 +125,17 @@ private:
       all_.failed = true;
       return tell(move, failure.message() + ": " + answer.detail);
     }
+    auto& book = all_.books[move.product];
+    // After a failure nobody knows what is stored, so that the books are no measure any more; the run has failed anyway.
+    if (!all_.failed.load(std::memory_order_relaxed)) {
+      const auto wrong = wrong_answer(book, move.kind, move.count, answer ? nullptr : &answer.rejected->reason);
+      if (wrong) tell(move, *wrong);
+    }
     if (!answer) {
       ++worker_.noted.rejected[answer.rejected->reason];
       return;
     }
     ++worker_.noted.accepted;
-    auto& book = all_.books[move.product];
     book.count += move.kind == movement_kind::sold ? -move.count : move.count;
     ++book.version;
     if (answer.repeated) tell(move, "taken for a repeat of an earlier command");

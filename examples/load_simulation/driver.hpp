@@ -1,7 +1,7 @@
 // The clients: many loops that each send a command, wait for its answer, and send the next.
 //
 // The movements of one product are always sent by the same client and in their order, so what each product's stock must be at the
-// end follows from the answers alone; the clients keep book of it.
+// end follows from the answers; the clients keep book of it, and by the book each answer must be the right one.
 #pragma once
 
 #include "histogram.hpp"
@@ -13,6 +13,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,6 +39,12 @@ struct tally {
   void add(const tally& other);
   std::uint64_t rejections() const;
 };
+
+/// Says what is wrong with the answer to a movement of `count` pieces, by what the product's books said before; nothing where it
+/// is as it must be. `rejection` is the reason of a rejection, or null: accepted. A sale must be rejected, as insufficient_stock,
+/// exactly when there is less; nothing else is ever rejected.
+std::optional<std::string> wrong_answer(const standing& book, movement_kind kind, std::int64_t count,
+                                        const std::string* rejection);
 
 /// Plays a workload. Everything given to it must outlive it.
 class driver {

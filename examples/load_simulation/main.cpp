@@ -164,6 +164,16 @@ void say(const std::string& text) {
   if (!std::cout) throw bad_input(std::string("cannot write to standard output: ") + std::strerror(errno) + ".");
 }
 
+/// Throws bad_input where figures and page would overwrite each other. What is no ordinary file (a pipe, say) may take both.
+void refuse_one_file_for_both(const fs::path& json, const fs::path& html) {
+  std::error_code unknown;
+  if (json.empty() || (fs::exists(json, unknown) && !fs::is_regular_file(json, unknown))) return;
+  const auto whole = [&](const fs::path& path) { return fs::weakly_canonical(fs::absolute(path, unknown), unknown); };
+  if (whole(json) != whole(html)) return;
+  throw bad_input("cannot write both the figures (--json) and the page (--html) to " + json.string() +
+                  "; give each a file of its own.");
+}
+
 /// Where the store is: a folder of the user's, or a temporary one that goes when the program does.
 class store_folder {
 public:
@@ -202,7 +212,7 @@ std::shared_ptr<cairn::journal> open_store(const store_folder& folder, const set
   options.durability = chosen.durability == "synced" ? cairn::durability::synced : cairn::durability::buffered;
   try {
     return cairn::rocksdb_journal(folder.path(), options);
-  } catch (const cairn::error& refused) { throw bad_input(std::string("cannot open the store: ") + refused.what() + "."); }
+  } catch (const cairn::error& refused) { throw bad_input("cannot open the store: " + refused.detail() + "."); }
 }
 
 cairn::runtime_options runtime_over(std::shared_ptr<cairn::journal> journal, const settings& chosen) {
@@ -223,9 +233,11 @@ cairn::runtime_options runtime_over(std::shared_ptr<cairn::journal> journal, con
 workload work_to_do(const settings& chosen) {
   if (chosen.replay.empty()) {
     return synthetic_day({static_cast<std::uint32_t>(chosen.products), static_cast<std::uint64_t>(chosen.commands),
-                          static_cast<std::uint64_t>(chosen.seed)});
+                          static_cast<std::uint64_t>(chosen.seed)},
+                         stop);
   }
-  auto sales = read_movements(chosen.replay);
+  auto sales = read_movements(chosen.replay, stop);
+  if (stop) return sales;
   auto openings = enough_of_each(sales);
   if (const auto each = whole_number(chosen.opening)) std::fill(openings.begin(), openings.end(), *each);
   sales.open_with(openings, sales.movements.empty() ? cairn::timestamp{} : sales.movements.front().occurred_at);
@@ -287,8 +299,8 @@ std::vector<standing> earlier_products(cairn::runtime& runtime, const cairn::jou
   append(about.faults, found.faults);
   append(about.faults, differences(work.products, "the log", in_order(log, work.products), "recovered", found.products));
   if (about.faults.empty() && !stop) {
-    say("The store has " + grouped(log.records) + " events of earlier runs: " + grouped(log.products.size()) +
-        " products, each recovered as its history says.\n");
+    say("The store has " + counted(log.records, "event") + " of earlier runs: " + counted(log.products.size(), "product") +
+        ", each recovered as its history says.\n");
   }
   return found.products;
 }
@@ -334,7 +346,7 @@ void prove(const store_folder& folder, const settings& chosen, const workload& w
            differences(work.products, "by the movements", sums_of(work, at_start), "recovered", about.cold.products));
   }
   about.proved = about.faults.empty();
-  about.verdict = grouped(work.products.size()) + " products recovered; every closing count and version is right" +
+  about.verdict = counted(work.products.size(), "product") + " recovered; every closing count and version is right" +
                   (nothing_refused ? ", and each count is the opening stock less what was sold." : ".");
   if (!about.proved) about.verdict = "Something is wrong: what was answered is not what is there.";
 }
@@ -350,6 +362,8 @@ int wrong(report& about) {
 int simulate(settings chosen) {
   chosen.clients = std::min(chosen.clients, chosen.in_flight);
   if (chosen.html.empty()) chosen.html = fs::is_directory("build") ? "build/load_simulation.html" : "load_simulation.html";
+
+  refuse_one_file_for_both(chosen.json, chosen.html);
 
   // All that can be wrong with what was asked for is found before the store is touched.
   output_file html(chosen.html);
@@ -373,9 +387,12 @@ int simulate(settings chosen) {
   about.in_flight = static_cast<std::size_t>(chosen.in_flight);
   about.durability = chosen.durability;
   about.snapshot_every = static_cast<std::uint64_t>(chosen.snapshot_every);
-  say("Playing " + work.title + ": " + grouped(about.movements) + " movements of " + grouped(about.products) + " products" +
-      (work.skipped > 0 ? " (and " + grouped(work.skipped) + " lines that move nothing)" : "") + ".\n" + grouped(about.clients) +
-      " clients, up to " + grouped(about.in_flight) + " commands in flight, " + chosen.durability + ".\n");
+  say("Playing " + work.title + ": " + counted(about.movements, "movement") + " of " + counted(about.products, "product") +
+      (work.skipped > 0
+           ? " (and " + counted(work.skipped, "line") + (work.skipped == 1 ? " that moves" : " that move") + " nothing)"
+           : "") +
+      ".\n" + counted(about.clients, "client") + ", up to " + counted(about.in_flight, "command") + " in flight, " +
+      chosen.durability + ".\n");
 
   const store_folder folder(chosen.data);
   std::vector<standing> at_start(work.products.size());
@@ -404,7 +421,7 @@ int simulate(settings chosen) {
   }
   if (about.commands.failed > 0 || !about.faults.empty()) return wrong(about);
   if (stop) {
-    say("Stopped after " + grouped(about.commands.answered) + " of " + grouped(work.movements.size()) + " commands. " +
+    say("Stopped after " + grouped(about.commands.answered) + " of " + counted(work.movements.size(), "command") + ". " +
         (folder.temporary() ? "The temporary store is removed.\n"
                             : "All that was answered is in " + folder.path().string() + ".\n"));
     return interrupted;
@@ -450,6 +467,9 @@ int main(int argc, char** argv) {
   } catch (const bad_input& reason) {
     std::cerr << reason.what() << "\n";
     return unusable;
+  } catch (const cairn::error& reason) {
+    std::cerr << "The simulation failed: " << reason.detail() << "\n";
+    return not_proved;
   } catch (const std::exception& reason) {
     std::cerr << "The simulation failed: " << reason.what() << "\n";
     return not_proved;

@@ -102,15 +102,15 @@ private:
 /// The file's records: lines that may hold line breaks within quotes.
 class csv_reader {
 public:
-  explicit csv_reader(const std::filesystem::path& file) : name_(file.string()), bytes_(file) {
+  csv_reader(const std::filesystem::path& file, const stop_flag& stop) : name_(file.string()), bytes_(file), stop_(stop) {
     for (const int mark : {0xef, 0xbb, 0xbf}) {  // a byte order mark
       if (peek() == mark) take();
     }
   }
 
-  /// Reads the next record that is not an empty line; false at the end.
+  /// Reads the next record that is not an empty line; false at the end, or when told to stop.
   bool next() {
-    while (peek() != end_of_file) {
+    while (!stop_ && peek() != end_of_file) {
       ++line_;
       first_line_ = line_;
       fields_ = 0;
@@ -185,6 +185,7 @@ private:
 
   std::string name_;
   byte_source bytes_;
+  const stop_flag& stop_;
   std::string_view piece_;
   std::vector<std::string> buffers_;  // kept from record to record, for their memory
   std::size_t fields_ = 0;
@@ -236,9 +237,11 @@ constexpr std::array<std::string_view, columns> column_names{"InvoiceNo", "Stock
 
 }  // namespace
 
-workload read_movements(const std::filesystem::path& file) {
-  csv_reader csv(file);
-  if (!csv.next()) throw bad_input(file.string() + " is empty; it needs a header and at least one line.");
+workload read_movements(const std::filesystem::path& file, const stop_flag& stop) {
+  csv_reader csv(file, stop);
+  const bool header = csv.next();
+  if (stop) return {};
+  if (!header) throw bad_input(file.string() + " is empty; it needs a header and at least one line.");
   std::array<std::size_t, columns> where{};
   for (std::size_t wanted = 0; wanted < columns; ++wanted) {
     auto& place = where[wanted];
@@ -279,7 +282,8 @@ workload read_movements(const std::filesystem::path& file) {
                                static_cast<std::uint32_t>(csv.line()),
                                *pieces > 0 ? movement_kind::sold : movement_kind::returned});
   }
-  if (sales.products.empty()) throw bad_input(file.string() + " has a header and nothing else; there is nothing to play.");
+  if (sales.products.empty() && !stop)
+    throw bad_input(file.string() + " has a header and nothing else; there is nothing to play.");
   return sales;
 }
 

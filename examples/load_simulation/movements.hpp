@@ -18,8 +18,9 @@ public:
   using std::runtime_error::runtime_error;
 };
 
-/// Reads the whole file. Throws bad_input for anything in it that is not as described above.
-workload read_movements(const std::filesystem::path& file);
+/// Reads the whole file. Throws bad_input for anything in it that is not as described above. When told to
+/// stop it gives what it has read so far, which is not to be played.
+workload read_movements(const std::filesystem::path& file, const stop_flag& stop = never_stopped);
 
 /// The stock that each product needs so that nothing is ever refused: all that is sold of it.
 std::vector<std::int64_t> enough_of_each(const workload& sales);

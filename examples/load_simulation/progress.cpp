@@ -21,6 +21,50 @@ std::size_t columns() {
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
 }
 
+constexpr std::size_t bar_min = 10;
+constexpr std::size_t bar_max = 40;
+
+/// 1234 as "1.2k", 654321 as "654k".
+std::string short_number(std::uint64_t number) {
+  auto value = static_cast<double>(number);
+  if (value < 999.5) return fixed(value, 0);
+  const char* unit = "";
+  for (const auto* next : {"k", "M", "G"}) {
+    if (value < 999.5) break;
+    value /= 1'000;
+    unit = next;
+  }
+  return fixed(value, value < 9.95 ? 1 : 0) + unit;
+}
+
+std::string short_time(std::uint64_t nanoseconds) {
+  auto text = as_time(nanoseconds);
+  std::erase(text, ' ');
+  return text;
+}
+
+/// The figures, the most telling ones first.
+std::vector<std::string> figures(const sample& present, bool in_short) {
+  const auto number = in_short ? short_number : grouped;
+  const auto time = in_short ? short_time : as_time;
+  std::vector<std::string> all{number(static_cast<std::uint64_t>(present.rate())) + "/s",
+                               "p50 " + time(present.latency.percentile(50)), "p99 " + time(present.latency.percentile(99)),
+                               "live " + number(present.live_aggregates)};
+  if (present.commits > 0) {
+    all.push_back("batch " + number(present.events / present.commits));
+    all.push_back("sync " + time(present.commit_ns / present.commits));
+  }
+  return all;
+}
+
+std::string joined(const std::vector<std::string>& parts, const std::string& between) {
+  std::string text;
+  for (const auto& part : parts) text += (text.empty() ? "" : between) + part;
+  return text;
+}
+
+std::string percent_of(double share) { return std::to_string(static_cast<int>(share * 100)) + " %"; }
+
 sample together(const sample& first, const sample& second) {
   sample both = second;
   both.from = first.from;
@@ -68,13 +112,41 @@ void timeline::halve() {
   stretch_ *= 2;
 }
 
+std::string_view beginning_of(std::string_view text, std::size_t columns) {
+  std::size_t end = 0;
+  for (; end < text.size(); ++end) {
+    const bool begins_character = (text[end] & 0xc0) != 0x80;
+    if (begins_character && columns-- == 0) break;
+  }
+  return text.substr(0, end);
+}
+
+std::string progress_line(double share, const sample& present, std::size_t columns) {
+  for (const bool in_short : {false, true}) {
+    const std::string between = in_short ? " " : "  ";
+    auto text = percent_of(share) + between + joined(figures(present, in_short), between);
+    // The percentage grows; the bar does not shrink for it.
+    const auto taken = width_of(text) - width_of(percent_of(share)) + width_of("100 %") + between.size();
+    if (columns < taken + bar_min) continue;
+    const auto room = std::min(columns - taken, bar_max);
+    const auto full = static_cast<std::size_t>(share * static_cast<double>(room));
+    std::string bar;
+    for (std::size_t place = 0; place < room; ++place) bar += place < full ? "█" : "░";
+    return bar + between + text;
+  }
+  auto parts = figures(present, true);
+  parts.insert(parts.begin(), percent_of(share));
+  while (parts.size() > 1 && width_of(joined(parts, " ")) > columns) parts.pop_back();
+  return std::string(beginning_of(joined(parts, " "), columns));
+}
+
 progress::progress() : terminal_(isatty(STDERR_FILENO) != 0), shown_(clock::now()) {}
 
 progress::~progress() { clear(); }
 
 void progress::doing(const std::string& what) {
   if (!terminal_) return;
-  std::fprintf(stderr, "\r\033[K%s …", what.c_str());
+  std::fprintf(stderr, "\r\033[K%s …", std::string(beginning_of(what, columns() - 3)).c_str());
   dirty_ = true;
 }
 
@@ -88,28 +160,11 @@ void progress::show(std::uint64_t answered, std::uint64_t all, const std::vector
 
   const auto recent = latest(samples);
   const auto share = static_cast<double>(answered) / static_cast<double>(all);
-  auto text = grouped(static_cast<std::uint64_t>(recent.rate())) + "/s  p50 " + as_time(recent.latency.percentile(50)) +
-              "  p99 " + as_time(recent.latency.percentile(99)) + "  live " + grouped(recent.live_aggregates);
-  if (recent.commits > 0) {
-    text += "  batch " + grouped(recent.events / recent.commits) + "  sync " + as_time(recent.commit_ns / recent.commits);
-  }
-  const auto percent = std::to_string(static_cast<int>(share * 100)) + " %  ";
   if (!terminal_) {
-    std::fprintf(stderr, "%s%s\n", percent.c_str(), text.c_str());
+    std::fprintf(stderr, "%s  %s\n", percent_of(share).c_str(), joined(figures(recent, false), "  ").c_str());
     return;
   }
-  std::string bar;
-  const auto width = columns();
-  const auto taken = text.size() + percent.size() + 3;
-  if (width > taken + 10) {
-    const auto room = std::min<std::size_t>(width - taken - 1, 40);
-    const auto full = static_cast<std::size_t>(share * static_cast<double>(room));
-    for (std::size_t place = 0; place < room; ++place) bar += place < full ? "█" : "░";
-    bar += "  ";
-  } else if (width < taken) {
-    text.resize(width > percent.size() + 1 ? width - percent.size() - 1 : 0);
-  }
-  std::fprintf(stderr, "\r\033[K%s%s%s", bar.c_str(), percent.c_str(), text.c_str());
+  std::fprintf(stderr, "\r\033[K%s", progress_line(share, recent, columns() - 1).c_str());
   dirty_ = true;
 }
 

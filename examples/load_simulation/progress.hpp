@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace simulation {
@@ -44,6 +45,13 @@ private:
   std::uint64_t commits_before_ = 0;
   std::uint64_t commit_ns_before_ = 0;
 };
+
+/// What is shown of a run of which `share`, 0 to 1, is done: how it goes at present, and as much of a bar as `columns` have room
+/// for. Where they are few it says less, from the end, and never takes more.
+std::string progress_line(double share, const sample& present, std::size_t columns);
+
+/// The beginning of `text` that takes at most `columns`, in whole characters.
+std::string_view beginning_of(std::string_view text, std::size_t columns);
 
 /// Tells on standard error how far the program has come: on a terminal one line that is kept up to date, else a line now and
 /// then.

@@ -4,9 +4,10 @@
 // its last events; the clients kept books of the answers that they got. All must agree, product by product.
 #pragma once
 
+#include "stop_flag.hpp"
+
 #include <cairn/runtime.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <string>
 #include <unordered_map>
@@ -20,9 +21,6 @@ struct standing {
   std::uint64_t version = 0;
   bool operator==(const standing&) const = default;
 };
-
-/// Whether somebody wants the program to end.
-using stop_flag = std::atomic<bool>;
 
 struct log_reading {
   std::unordered_map<std::string, standing> products;

@@ -18,11 +18,6 @@ std::string quotient(std::uint64_t all, std::uint64_t parts, int digits) {
 
 std::string percentile_name(double percent) { return "p" + fixed(percent, percent == static_cast<int>(percent) ? 0 : 1); }
 
-/// The columns that the text takes on a terminal: bytes that do not continue a character.
-std::size_t width_of(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char byte) { return (byte & 0xc0) != 0x80; }));
-}
-
 std::string json_text(std::string_view text) {
   std::string quoted = "\"";
   for (const char character : text) {
@@ -66,6 +61,15 @@ std::string grouped(std::uint64_t number) {
   auto text = std::to_string(number);
   for (auto place = static_cast<int>(text.size()) - 3; place > 0; place -= 3) text.insert(static_cast<std::size_t>(place), ",");
   return text;
+}
+
+std::string counted(std::uint64_t number, const std::string& what) {
+  return grouped(number) + " " + what + (number == 1 ? "" : "s");
+}
+
+std::size_t width_of(std::string_view text) {
+  // Bytes that do not continue a character.
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char byte) { return (byte & 0xc0) != 0x80; }));
 }
 
 std::string fixed(double number, int digits) {
@@ -116,11 +120,11 @@ std::vector<row> rows(const report& about) {
     add("Closed, and opened again", "");
     add("finishing and closing", seconds_text(about.drain_seconds));
     add("opening the store", seconds_text(about.open_seconds));
-    add("reading the whole log", grouped(about.log.records) + " events in " + seconds_text(about.log.seconds) + ", " +
+    add("reading the whole log", counted(about.log.records, "event") + " in " + seconds_text(about.log.seconds) + ", " +
                                      per_second(about.log.records, about.log.seconds));
     add("recovering every product", grouped(about.cold.products.size()) + " in " + seconds_text(about.cold.seconds) + ", " +
                                         per_second(about.cold.products.size(), about.cold.seconds));
-    add("which read", grouped(about.cold.snapshots_loaded) + " snapshots and " + grouped(about.cold.events_read) + " events");
+    add("which read", counted(about.cold.snapshots_loaded, "snapshot") + " and " + counted(about.cold.events_read, "event"));
   }
   return all;
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -58,6 +59,10 @@ std::string as_json(const report& about);
 
 /// 1234567 as "1,234,567".
 std::string grouped(std::uint64_t number);
+/// "1 product", "1,234 products".
+std::string counted(std::uint64_t number, const std::string& what);
+/// The columns that the text takes on a terminal.
+std::size_t width_of(std::string_view text);
 /// Nanoseconds as "870 µs", "1.23 ms", "12.3 s".
 std::string as_time(std::uint64_t nanoseconds);
 /// With so many digits behind the point.

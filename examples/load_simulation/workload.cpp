@@ -108,16 +108,17 @@ void workload::open_with(const std::vector<std::int64_t>& counts, cairn::timesta
   movements = std::move(openings);
 }
 
-workload synthetic_day(const day_options& options) {
+workload synthetic_day(const day_options& options, const stop_flag& stop) {
   workload day;
   day.title = "a synthetic day";
   dice random(options.seed);
 
   std::vector<double> popularity;
-  for (std::uint32_t rank = 1; rank <= options.products; ++rank) {
+  for (std::uint32_t rank = 1; rank <= options.products && !stop; ++rank) {
     day.products.push_back(numbered('P', rank, 6));
     popularity.push_back(1.0 / rank);
   }
+  if (stop) return day;
   // So that the best seller is not always the first.
   for (auto left = popularity.size(); left > 1; --left) std::swap(popularity[left - 1], popularity[random.below(left)]);
   const weighted buyers_pick(popularity);
@@ -152,6 +153,7 @@ workload synthetic_day(const day_options& options) {
   };
   const auto full = [&] { return day.movements.size() >= options.commands; };
   while (!full()) {
+    if (stop) return day;
     const auto [minute, within] = moments.find(static_cast<double>(day.movements.size()) / static_cast<double>(options.commands));
     const auto now = midnight + microseconds(static_cast<std::int64_t>((static_cast<double>(minute) + within) * 60e6));
 

@@ -3,6 +3,8 @@
 // Plain values; what becomes of them is the driver's affair.
 #pragma once
 
+#include "stop_flag.hpp"
+
 #include <cairn/time.hpp>
 
 #include <cstddef>
@@ -55,7 +57,8 @@ struct day_options {
 
 /// A day of a web shop that never closes: few products sell most (Zipf), the evening is busier than the night, now and then
 /// an offer draws a crowd to one product, some goods come back, and what runs low is ordered and delivered some hours later, at
-/// times too late. The same options always give the same day.
-workload synthetic_day(const day_options& options);
+/// times too late. The same options always give the same day; only when told to stop it gives a part of it, which is not to be
+/// played.
+workload synthetic_day(const day_options& options, const stop_flag& stop = never_stopped);
 
 }  // namespace simulation

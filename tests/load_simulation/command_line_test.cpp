@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <sys/wait.h>
+#include <zstd.h>
 
 namespace simulation::tests {
 namespace {
@@ -30,8 +31,9 @@ std::string program() {
 /// Runs the program through the shell, in a folder of its own.
 class shell {
 public:
-  ran operator()(const std::string& arguments) const {
-    const auto command = "cd '" + folder() + "' && { '" + program() + "' " + arguments + "; } 2>&1";
+  /// `before` stands before the program's name: another program that feeds or watches it.
+  ran operator()(const std::string& arguments, const std::string& before = {}) const {
+    const auto command = "cd '" + folder() + "' && { " + before + " '" + program() + "' " + arguments + "; } 2>&1";
     ran result{-1, {}};
     auto* pipe = popen(command.c_str(), "r");
     REQUIRE(pipe);
@@ -51,7 +53,7 @@ public:
   std::size_t files() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_.path()), {})); }
 
 private:
-  cairn::test::temporary_folder folder_;
+  cairn::tests::temporary_folder folder_;
 };
 
 const std::string small = "--products 50 --commands 5000 --in-flight 200 ";
@@ -151,6 +153,57 @@ TEST_CASE("outputs that cannot be written are refused before anything is done") 
   CHECK(run.files() == 0);
 }
 
+TEST_CASE("figures and page in one file are refused, however it is spelled") {
+  const shell run;
+  fs::create_directory(fs::path(run.folder()) / "out");
+  for (const auto* wrong :
+       {"--json x --html x", "--json x --html ./x", "--json out/../x --html x", "--json load_simulation.html"}) {
+    const auto result = run(small + "--data stock " + wrong);
+    CHECK_MESSAGE(result.code == 2, wrong << ": " << result.said);
+    CHECK_MESSAGE(result.mentions("give each a file of its own."), wrong << ": " << result.said);
+  }
+  CHECK(run.files() == 1);
+  CHECK(run(small + "--json /dev/null --html /dev/null").code == 0);
+}
+
+TEST_CASE("one product is not called products") {
+  const shell run;
+  const auto result = run("--products 1 --commands 1 --clients 1 --in-flight 1");
+  CHECK_MESSAGE(result.code == 0, result.said);
+  CHECK(result.mentions("1 movement of 1 product.\n1 client, up to 1 command in flight"));
+  CHECK(result.mentions("1 product recovered; "));
+}
+
+TEST_CASE("a compressed file that is cut short is named") {
+  const shell run;
+  std::string sales = header;
+  for (int number = 0; number < 20'000; ++number) sales += line("P" + std::to_string(number * 7 % 1'000), "1");
+  std::string packed(ZSTD_compressBound(sales.size()), '\0');
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), sales.data(), sales.size(), 3));
+  const csv_file cut(packed.substr(0, packed.size() / 2), "sales.csv.zst");
+  const auto result = run("--data stock --replay '" + cut.path.string() + "'");
+  CHECK_MESSAGE(result.code == 2, result.said);
+  CHECK(result.mentions(cut.path.string() + ":"));
+  CHECK(result.mentions("the compressed data ends too soon; the file is cut short."));
+  CHECK(run.files() == 0);
+}
+
+TEST_CASE("Ctrl-C while the day is made up or a file is read ends it before anything is played") {
+  const shell run;
+  const std::string interrupted = "timeout --preserve-status --signal INT 0.5";
+  const auto made_up = run("--commands 50000000 --data stock", interrupted);
+  CHECK_MESSAGE(made_up.code == 130, made_up.said);
+  CHECK_MESSAGE(made_up.mentions("Stopped before anything was played."), made_up.said);
+  std::ofstream(fs::path(run.folder()) / "lines") << header << line("X", "1");
+  for (const auto* repeated : {"2", "3"}) {  // a sale, or an empty line, for ever
+    const auto endless = "{ cat lines; yes \"$(sed -n " + std::string(repeated) + "p lines)\"; } 2> yes.said | " + interrupted;
+    const auto read = run("--replay /dev/stdin --data stock", endless);
+    CHECK_MESSAGE(read.code == 130, repeated << ": " << read.said);
+    CHECK_MESSAGE(read.mentions("Stopped before anything was played."), repeated << ": " << read.said);
+  }
+  CHECK_FALSE(run.has("stock"));
+}
+
 TEST_CASE("a folder that cannot be the store is refused") {
   const shell run;
   std::ofstream(fs::path(run.folder()) / "file") << "not a store";
@@ -160,6 +213,7 @@ TEST_CASE("a folder that cannot be the store is refused") {
     const auto result = run(small + wrong);
     CHECK_MESSAGE(result.code == 2, wrong << ": " << result.said);
     CHECK_MESSAGE(result.mentions("cannot open the store"), wrong << ": " << result.said);
+    CHECK_FALSE(result.mentions("a format that this program does not know"));  // the detail has said what it is
   }
   CHECK(run.files() == 2);
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "load_simulation/movements.hpp"
-#include "persistence/temporary_folder.hpp"
+#include "temporary_folder.hpp"
 
 #include <fstream>
 #include <string>
@@ -37,7 +37,7 @@ public:
   }
 
 private:
-  cairn::test::temporary_folder folder_;
+  cairn::tests::temporary_folder folder_;
 
 public:
   const std::filesystem::path path;

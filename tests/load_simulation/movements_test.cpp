@@ -99,9 +99,16 @@ TEST_CASE("what is wrong with a file is said with its line") {
         ":2: a field is longer than 32768 bytes; is there a quote that is never closed?");
 }
 
+TEST_CASE("told to stop, the reader gives up, and does not blame the file") {
+  const stop_flag at_once{true};
+  for (const auto& contents : {header + line("X", "1"), header, std::string()}) {
+    CHECK(read_movements(csv_file(contents).path, at_once).movements.empty());
+  }
+}
+
 TEST_CASE("a file that is not there and a folder are named") {
   CHECK_THROWS_WITH_AS(read_movements("no/such.csv"), "cannot open no/such.csv: No such file or directory.", bad_input);
-  const cairn::test::temporary_folder folder;
+  const cairn::tests::temporary_folder folder;
   CHECK_THROWS_WITH_AS(read_movements(folder.path()), (folder.path().string() + " is a folder; give it a CSV file.").c_str(),
                        bad_input);
 }

@@ -120,7 +120,50 @@ TEST_CASE("a run of any length is told in a bounded number of stretches that lea
   CHECK(answered > 99'000);
 }
 
+TEST_CASE("the line on a terminal has a bar at 80 columns, and never takes more than there are") {
+  sample busy;
+  busy.to = 1;
+  for (int number = 0; number < 654'321; ++number) busy.latency.record(number % 50 == 0 ? 12'345'678 : 9'876'543);
+  busy.commits = 456;
+  busy.events = busy.commits * 1'234;
+  busy.commit_ns = busy.commits * 1'876'543;
+  busy.live_aggregates = 1'234'567;
+  const auto cells = [](const std::string& text) {
+    std::size_t count = 0;
+    for (const auto* cell : {"█", "░"}) {
+      for (auto at = text.find(cell); at != std::string::npos; at = text.find(cell, at + 1)) ++count;
+    }
+    return count;
+  };
+  for (const auto share : {0.0, 0.5, 1.0}) {
+    const auto line = progress_line(share, busy, 79);
+    CHECK_MESSAGE(cells(line) >= 10, line);
+    for (const auto* figure : {" %", "654k/s", "p50 9.8", "p99 12.3ms", "live 1.2M", "batch 1.2k", "sync 1.88ms"}) {
+      CHECK_MESSAGE(line.find(figure) != std::string::npos, line << ": " << figure);
+    }
+    for (std::size_t columns = 1; columns < 200; ++columns) CHECK(width_of(progress_line(share, busy, columns)) <= columns);
+  }
+  CHECK(cells(progress_line(0.5, busy, 79)) == 2 * 6);
+  CHECK(progress_line(0.5, busy, 150).find("654,321/s  p50 9.8") != std::string::npos);
+}
+
+TEST_CASE("a text is cut between characters") {
+  CHECK(beginning_of("870 µs", 5) == "870 µ");
+  CHECK(beginning_of("870 µs", 4) == "870 ");
+  CHECK(beginning_of("870 µs", 6) == "870 µs");
+  CHECK(beginning_of("870 µs", 60) == "870 µs");
+  CHECK(beginning_of("", 0) == "");
+}
+
+TEST_CASE("a day that nobody waits for any more is given up") {
+  const stop_flag at_once{true};
+  CHECK(synthetic_day({100, 20'000, 7}, at_once).movements.empty());
+}
+
 TEST_CASE("figures are written for people") {
+  CHECK(counted(0, "event") == "0 events");
+  CHECK(counted(1, "event") == "1 event");
+  CHECK(counted(1'234, "event") == "1,234 events");
   CHECK(grouped(0) == "0");
   CHECK(grouped(999) == "999");
   CHECK(grouped(1'234'567) == "1,234,567");

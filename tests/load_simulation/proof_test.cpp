@@ -5,6 +5,8 @@
 #include <cairn/memory_journal.hpp>
 #include <doctest/doctest.h>
 
+#include <limits>
+
 namespace simulation {
 namespace {
 
@@ -68,6 +70,54 @@ TEST_CASE("the clients' books, the log and the recovered products agree") {
   CHECK(cold.faults.empty());
   CHECK(differences(played.day.products, "books", played.books, "log", in_order(log, played.day.products)).empty());
   CHECK(differences(played.day.products, "books", played.books, "recovered", cold.products).empty());
+}
+
+TEST_CASE("an answer is right when the books say so, whatever the runtime believes") {
+  const std::string short_of_stock = "insufficient_stock";
+  const std::string other = "not_enrolled";
+  const standing ten{10, 1};
+  using kind = movement_kind;
+  for (const auto one : {kind::opening, kind::returned, kind::delivered}) {
+    CHECK_FALSE(wrong_answer(ten, one, 11, nullptr));
+    CHECK(wrong_answer(ten, one, 11, &short_of_stock));
+    CHECK(wrong_answer(ten, one, 1, &other));
+  }
+  CHECK_FALSE(wrong_answer(ten, kind::sold, 10, nullptr));
+  CHECK_FALSE(wrong_answer(ten, kind::sold, 11, &short_of_stock));
+  CHECK(wrong_answer(ten, kind::sold, 11, &other) == "11 pieces sold, of a product with 10: rejected as not_enrolled, and should "
+                                                     "have been rejected as insufficient_stock");
+  CHECK(wrong_answer(ten, kind::sold, 11, nullptr) ==
+        "11 pieces sold, of a product with 10: accepted, and should have been rejected as insufficient_stock");
+  CHECK(wrong_answer(ten, kind::sold, 10, &short_of_stock) ==
+        "10 pieces sold, of a product with 10: rejected as insufficient_stock, and should have been accepted");
+  constexpr auto most = std::numeric_limits<std::int64_t>::max();
+  CHECK_FALSE(wrong_answer({most, 1}, kind::sold, most, nullptr));
+  CHECK_FALSE(wrong_answer({most - 1, 1}, kind::sold, most, &short_of_stock));
+}
+
+TEST_CASE("clients tell of answers that their books contradict") {
+  const auto sell_five = [](std::int64_t in_stock, std::int64_t in_books) {
+    cairn::runtime runtime(over(cairn::memory_journal()));
+    const auto play = [&](movement_kind kind, std::int64_t count, standing book) {
+      workload work;
+      work.products = {"P"};
+      work.orders = {name_of(kind)};
+      work.movements = {{{}, count, 0, 0, 1, kind}};
+      std::vector<standing> books{book};
+      driver clients(runtime, work, books, {1, 1, {}}, never);
+      clients.start();
+      while (!clients.finished_within(std::chrono::seconds(10))) {}
+      return clients.result();
+    };
+    CHECK(play(movement_kind::opening, in_stock, {}).faults.empty());
+    return play(movement_kind::sold, 5, {in_books, 1}).faults;
+  };
+  CHECK(sell_five(5, 5).empty());
+  CHECK(sell_five(4, 4).empty());
+  CHECK(sell_five(5, 4) == std::vector<std::string>{"product P, order sold: 5 pieces sold, of a product with 4: accepted, and "
+                                                    "should have been rejected as insufficient_stock"});
+  CHECK(sell_five(4, 5) == std::vector<std::string>{"product P, order sold: 5 pieces sold, of a product with 5: rejected as "
+                                                    "insufficient_stock, and should have been accepted"});
 }
 
 TEST_CASE("a count that is off by one is found and named") {

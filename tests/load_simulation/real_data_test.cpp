@@ -2,7 +2,7 @@
 // make. CAIRN_REAL_DATA names the folder with both; where it is not there, there is nothing to test.
 #include "load_simulation/driver.hpp"
 #include "load_simulation/movements.hpp"
-#include "persistence/temporary_folder.hpp"
+#include "temporary_folder.hpp"
 
 #include <cairn/rocksdb_journal.hpp>
 #include <doctest/doctest.h>
@@ -51,7 +51,7 @@ TEST_CASE("a real shop's sales: every closing count is the opening stock less th
   REQUIRE(sales.products.size() == totals.size());
   sales.open_with(std::vector<std::int64_t>(sales.products.size(), opening), sales.movements.front().occurred_at);
 
-  const cairn::test::temporary_folder folder;
+  const cairn::tests::temporary_folder folder;
   std::vector<standing> books(sales.products.size());
   {
     cairn::runtime runtime(over(folder.path() / "stock"));

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::test {
+namespace cairn::tests {
 namespace {
 
 timestamp at(std::int64_t microseconds) { return timestamp{std::chrono::microseconds{microseconds}}; }
@@ -308,4 +308,4 @@ TEST_CASE("an event at each limit is taken, one beyond it is refused and leaves 
   }
 }
 
-}  // namespace cairn::test
+}  // namespace cairn::tests

@@ -5,7 +5,7 @@
 #include <cairn/memory_journal.hpp>
 #include <cairn/rocksdb_journal.hpp>
 
-namespace cairn::test {
+namespace cairn::tests {
 namespace {
 
 store_under_test in_memory() {
@@ -45,4 +45,4 @@ TEST_CASE("the journal on RocksDB and the plain reference cannot be told apart w
   }
 }
 
-}  // namespace cairn::test
+}  // namespace cairn::tests

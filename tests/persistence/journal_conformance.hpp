@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::test {
+namespace cairn::tests {
 
 /// How the suite gets at a store.
 struct store_under_test {
@@ -292,6 +292,14 @@ inline void appends_conform(const store_under_test& store) {
     CHECK(outcomes[4].stands == version{1});
     CHECK(journal->last() == position{5});
     CHECK(versions(*journal, product, {}) == numbers{1, 2, 3, 4});
+  }
+  SUBCASE("an append that names one aggregate twice is refused, and nothing of the call is stored") {
+    const draft good(other, 0, {"one"}), first(product, 0, {"one"}), second(product, 1, {"two"});
+    const std::vector<cairn::addition> sound{good.addition()}, twice{first.addition(), second.addition()};
+    const std::vector<atomic_append> appends{sound, twice};
+    std::vector<append_outcome> outcomes(2);
+    CHECK_THROWS_AS(journal->append(appends, outcomes), error);
+    CHECK(journal->last() == position{0});
   }
   SUBCASE("frames that are not what their addition says are refused, and nothing of the call is stored") {
     const draft good(other, 0, {"one"});
@@ -576,4 +584,4 @@ inline void journal_lockstep(const store_under_test& store, std::uint32_t seed, 
   CHECK((read_all(*journal) == read_all(*reference)));
 }
 
-}  // namespace cairn::test
+}  // namespace cairn::tests

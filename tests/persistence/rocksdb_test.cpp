@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace cairn::test {
+namespace cairn::tests {
 namespace {
 
 namespace fs = std::filesystem;
@@ -377,6 +377,37 @@ TEST_CASE("a write-ahead log that a crash cut off anywhere opens with the record
   }
 }
 
+TEST_CASE("an event that holds the bytes of a write-ahead log does not make a torn tail look like damage") {
+  const temporary_folder folder;
+  const auto crashed = folder.path() / "crashed";
+  REQUIRE(run_in_another_process("(child) appends without an index and dies", crashed) == 0);
+  const auto foreign = contents(write_ahead_log(crashed)).substr(0, 1'500);
+  const auto empty_record = std::string("\x05\x2b\x28\x43\x00\x00\x01", 7);  // a checksum over nothing but its type
+  const auto open = folder.path() / "open";
+  const auto copy = folder.path() / "copy";
+  const auto journal = rocksdb_journal(open, small);
+  append_in_turns(*journal, 50);
+  append(*journal, {"product", "odd"}, 0, {foreign + empty_record + foreign});
+  copy_store(open, copy);
+  const auto whole = contents(write_ahead_log(copy));
+  for (const std::size_t cut : {1, 100, 1'400, 1'600, 2'900}) {
+    CAPTURE(cut);
+    copy_store(open, copy);
+    overwrite(write_ahead_log(copy), std::string_view(whole).substr(0, whole.size() - cut));
+    check_turns(*rocksdb_journal(copy, small), 50);
+  }
+}
+
+TEST_CASE("a store without any write-ahead log is refused: what was newest was in it") {
+  const temporary_folder folder;
+  const auto crashed = folder.path() / "crashed";
+  REQUIRE(run_in_another_process("(child) appends without an index and dies", crashed) == 0);
+  fs::remove(write_ahead_log(crashed));
+  const auto [kind, detail] = failure_of_opening(crashed);
+  CHECK(kind == errc::corrupt_store);
+  CHECK(mentions(detail, "*.log"));
+}
+
 TEST_CASE("damage within a write-ahead log is an error, and never a shorter history") {
   const temporary_folder folder;
   const auto crashed = folder.path() / "crashed";
@@ -678,4 +709,4 @@ TEST_CASE("(child) appends without an index and dies" * doctest::skip()) {
   _exit(0);
 }
 
-}  // namespace cairn::test
+}  // namespace cairn::tests

@@ -1,6 +1,6 @@
 // What is still there after a passivation, a restart and a crash, on a store on disk.
-#include "folder.hpp"
 #include "product.hpp"
+#include "temporary_folder.hpp"
 
 #include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
@@ -28,9 +28,9 @@ void check_repeat(runtime& runtime, const char* where) {
 }  // namespace
 
 TEST_CASE("a repeated command is known after a snapshot, a passivation and a restart") {
-  const test_folder folder;
+  const temporary_folder folder;
   const auto options = [&] {
-    return runtime_options{.journal = rocksdb_journal(folder.path),
+    return runtime_options{.journal = rocksdb_journal(folder.path()),
                            .bounds = {.snapshot_every_events = 2, .live_aggregates_max = 1, .directories = 1}};
   };
   {
@@ -47,7 +47,7 @@ TEST_CASE("a repeated command is known after a snapshot, a passivation and a res
 }
 
 TEST_CASE("a process that dies without a word loses nothing that it was answered") {
-  const test_folder folder;
+  const temporary_folder folder;
   constexpr int commands = 1'234;
   std::array<int, 2> pipe{};
   REQUIRE(::pipe(pipe.data()) == 0);
@@ -55,7 +55,7 @@ TEST_CASE("a process that dies without a word loses nothing that it was answered
   REQUIRE(child >= 0);
   if (child == 0) {
     // Nothing is closed, nothing flushed: the kernel takes the process away.
-    runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+    runtime runtime{{.journal = rocksdb_journal(folder.path())}};
     runtime.ask<Product>("1", Enrol{});
     for (int command = 0; command < commands; ++command) {
       runtime.ask<Product>("1", AddStock{1}, {.command_id = std::to_string(command)});
@@ -72,7 +72,7 @@ TEST_CASE("a process that dies without a word loses nothing that it was answered
   ::waitpid(child, &status, 0);
   REQUIRE(WIFSIGNALED(status));
 
-  runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
   const auto found = runtime.state<Product>("1");
   CHECK(found.version == version{commands + 1});
   CHECK(found.state.count == commands);
@@ -83,16 +83,16 @@ TEST_CASE("a process that dies without a word loses nothing that it was answered
 }
 
 TEST_CASE("a drained runtime starts again from snapshots alone") {
-  const test_folder folder;
+  const temporary_folder folder;
   {
-    runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+    runtime runtime{{.journal = rocksdb_journal(folder.path())}};
     for (int product = 0; product < 50; ++product) {
       runtime.ask<Product>(std::to_string(product), Enrol{product});
       runtime.ask<Product>(std::to_string(product), AddStock{1});
     }
     runtime.drain();
   }
-  runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
   for (int product = 0; product < 50; ++product) {
     CHECK(runtime.state<Product>(std::to_string(product)).state.count == product + 1);
   }

@@ -1,6 +1,6 @@
 // The runtime as an application uses it: real threads, real Asio, a real store.
-#include "folder.hpp"
 #include "product.hpp"
+#include "temporary_folder.hpp"
 
 #include <cairn/memory_journal.hpp>
 #include <cairn/rocksdb_journal.hpp>
@@ -142,8 +142,8 @@ void Odd::msgpack_unpack(const msgpack::object&) {
 }  // namespace
 
 TEST_CASE("the four rows: count 2 at version 4, 5 at version 3, on a store on disk") {
-  const test_folder folder;
-  runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+  const temporary_folder folder;
+  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
   runtime.ask<Product>("1", Enrol{});
   runtime.ask<Product>("1", AddStock{3});
   runtime.ask<Product>("1", AddStock{2});
@@ -212,10 +212,10 @@ TEST_CASE("every completion token gets the same answer, through its own executor
 }
 
 TEST_CASE("a command may answer something besides its events, and a repeat gets it again after a restart") {
-  const test_folder folder;
+  const temporary_folder folder;
   const command_options named{.command_id = "reservation 1"};
   {
-    runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+    runtime runtime{{.journal = rocksdb_journal(folder.path())}};
     const auto first = runtime.ask<Hall>("a", Reserve{4}, named);
     CHECK(first.result.number == "T1");
     CHECK(first.result.left == 6);
@@ -224,7 +224,7 @@ TEST_CASE("a command may answer something besides its events, and a repeat gets 
     CHECK(none.events == 0);
     CHECK(none.result.number == "none");
   }
-  runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
   const auto repeat = runtime.ask<Hall>("a", Reserve{4}, named);
   CHECK(repeat.repeated);
   CHECK(repeat.result.number == "T1");
@@ -417,8 +417,8 @@ TEST_CASE("draining leaves no snapshot where none is wanted") {
 }
 
 TEST_CASE("many threads on one aggregate: every command is carried out once, one at a time") {
-  const test_folder folder;
-  runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+  const temporary_folder folder;
+  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
   runtime.ask<Product>("1", Enrol{0});
   std::vector<std::thread> threads;
   std::mutex mutex;

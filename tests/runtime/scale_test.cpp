@@ -1,6 +1,6 @@
 // Long histories and many aggregates.
-#include "folder.hpp"
 #include "product.hpp"
+#include "temporary_folder.hpp"
 
 #include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
@@ -42,10 +42,10 @@ int in_window(int total, Ask ask) {
 }  // namespace
 
 TEST_CASE("a history of 100,000 events is recovered from its snapshot, read whole, and asked at any version") {
-  const test_folder folder;
+  const temporary_folder folder;
   constexpr int events = 100'000;
   {
-    runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+    runtime runtime{{.journal = rocksdb_journal(folder.path())}};
     runtime.ask<Product>("1", Enrol{});
     const int accepted = in_window(events - 1, [&](int, asio::io_context& io, auto done) {
       runtime.ask<Product>("1", AddStock{1}, asio::bind_executor(io, [done](boost::system::error_code code, answer<> answer) {
@@ -56,7 +56,7 @@ TEST_CASE("a history of 100,000 events is recovered from its snapshot, read whol
     runtime.drain(drain_snapshots::no);
     CHECK(runtime.statistics().snapshots_saved == events / 500);
   }
-  runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
   CHECK(runtime.state<Product>("1").state.count == events - 1);
   CHECK(runtime.statistics().events_recovered < 500);
   for (const std::uint64_t at : {1ULL, 499ULL, 500ULL, 501ULL, 77'777ULL, 100'000ULL}) {
@@ -68,10 +68,10 @@ TEST_CASE("a history of 100,000 events is recovered from its snapshot, read whol
 }
 
 TEST_CASE("100,000 aggregates live at once, and all come back after a restart") {
-  const test_folder folder;
+  const temporary_folder folder;
   constexpr int products = 100'000;
   {
-    runtime runtime{{.journal = rocksdb_journal(folder.path)}};
+    runtime runtime{{.journal = rocksdb_journal(folder.path())}};
     const int accepted = in_window(products, [&](int product, asio::io_context& io, auto done) {
       runtime.ask<Product>(
           std::to_string(product), Enrol{product},
@@ -80,7 +80,7 @@ TEST_CASE("100,000 aggregates live at once, and all come back after a restart") 
     REQUIRE(accepted == products);
     CHECK(runtime.statistics().live_aggregates == products);
   }
-  runtime runtime{{.journal = rocksdb_journal(folder.path), .bounds = {.live_aggregates_max = 10'000}}};
+  runtime runtime{{.journal = rocksdb_journal(folder.path()), .bounds = {.live_aggregates_max = 10'000}}};
   const int right = in_window(products, [&](int product, asio::io_context& io, auto done) {
     runtime.state<Product>(std::to_string(product),
                            asio::bind_executor(io, [done, product](boost::system::error_code code, versioned<Product> seen) {

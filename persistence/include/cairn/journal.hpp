@@ -24,7 +24,8 @@ struct addition {
   std::string_view frames;   ///< encode_frame()'s output, one after another, with versions expected + 1, expected + 2, …
 };
 
-/// One decision: its additions become durable all together or not at all. Each names another aggregate.
+/// One decision: its additions become durable all together or not at all. Each names another aggregate (errc::invalid_argument
+/// where one is named twice).
 using atomic_append = std::span<const addition>;
 
 /// What became of one atomic append.

@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace cairn::test {
+namespace cairn::tests {
 
 class temporary_folder {
 public:
@@ -28,4 +28,4 @@ private:
   std::filesystem::path path_;
 };
 
-}  // namespace cairn::test
+}  // namespace cairn::tests
