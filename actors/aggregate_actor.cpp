@@ -26,6 +26,7 @@ caf::behavior aggregate_actor::make_behavior() {
       [this](const snapshot_result& result) {
         if (snapshots_in_flight_ > 0) --snapshots_in_flight_;
         if (!result.saved && result.at == last_snapshot_) last_snapshot_ = {};  // passivation tries once more
+        send_durable_snapshots();
         end_if_done();
       },
       [this](const retry_recovery& retry) {
@@ -257,16 +258,18 @@ void aggregate_actor::take_snapshot() {
 }
 
 void aggregate_actor::send_durable_snapshots() {
-  if (taken_snapshots_.empty()) return;
-  auto taken = taken_snapshots_.begin();
-  for (; taken != taken_snapshots_.end() && taken->first <= durable_; ++taken) {
-    // A writer that cannot keep up gets no more from here for now: a later boundary makes another.
-    if (snapshots_in_flight_ >= snapshots_in_flight_max) continue;
-    last_snapshot_ = taken->first;
-    ++snapshots_in_flight_;
-    send(crew_.snapshots, snapshot_request{stream_id(stream()), taken->first, std::move(taken->second)});
+  while (!taken_snapshots_.empty() && taken_snapshots_.front().first <= durable_) {
+    auto& [at, bytes] = taken_snapshots_.front();
+    // Where the writer cannot keep up, only the newest is kept for it: the others would be pruned at once.
+    const bool newer = taken_snapshots_.size() > 1 && taken_snapshots_[1].first <= durable_;
+    if (snapshots_in_flight_ >= snapshots_in_flight_max && !newer) return;
+    if (snapshots_in_flight_ < snapshots_in_flight_max) {
+      last_snapshot_ = at;
+      ++snapshots_in_flight_;
+      send(crew_.snapshots, snapshot_request{stream_id(stream()), at, std::move(bytes)});
+    }
+    taken_snapshots_.erase(taken_snapshots_.begin());
   }
-  taken_snapshots_.erase(taken_snapshots_.begin(), taken);
 }
 
 void aggregate_actor::end_if_done() {

@@ -190,7 +190,7 @@ TEST_CASE("a compressed file that is cut short is named") {
 
 TEST_CASE("Ctrl-C while the day is made up or a file is read ends it before anything is played") {
   const shell run;
-  const std::string interrupted = "timeout --preserve-status --signal INT 0.5";
+  const std::string interrupted = "timeout --foreground --preserve-status --signal INT 0.5";
   const auto made_up = run("--commands 50000000 --data stock", interrupted);
   CHECK_MESSAGE(made_up.code == 130, made_up.said);
   CHECK_MESSAGE(made_up.mentions("Stopped before anything was played."), made_up.said);

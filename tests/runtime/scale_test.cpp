@@ -54,11 +54,12 @@ TEST_CASE("a history of 100,000 events is recovered from its snapshot, read whol
     });
     REQUIRE(accepted == events - 1);
     runtime.drain(drain_snapshots::no);
-    CHECK(runtime.statistics().snapshots_saved == events / 500);
+    CHECK(runtime.statistics().snapshots_saved <= events / 500);
+    CHECK(runtime.statistics().failed_snapshots == 0);
   }
   runtime runtime{{.journal = rocksdb_journal(folder.path())}};
   CHECK(runtime.state<Product>("1").state.count == events - 1);
-  CHECK(runtime.statistics().events_recovered < 500);
+  CHECK(runtime.statistics().events_recovered == 0);  // the last boundary is the end
   for (const std::uint64_t at : {1ULL, 499ULL, 500ULL, 501ULL, 77'777ULL, 100'000ULL}) {
     CHECK(runtime.state_at<Product>("1", version{at}).state.count == static_cast<Count>(at) - 1);
   }
