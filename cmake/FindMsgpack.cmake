@@ -1,4 +1,4 @@
-# Finds msgpack-c for C++, a library of headers whose own package has changed its name from version to version. Gives Msgpack::cxx.
+# Finds msgpack-c for C++, a library of headers whose own package changes its name with its version. Gives Msgpack::cxx.
 find_path(Msgpack_INCLUDE_DIR msgpack.hpp)
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(Msgpack REQUIRED_VARS Msgpack_INCLUDE_DIR
