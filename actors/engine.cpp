@@ -41,8 +41,8 @@ settings checked(settings bounds) {
   return bounds;
 }
 
-// `sharing`: with very many actors woken from outside, work stealing spends its time looking for work (measured at a third of
-// the throughput). A bound on messages per turn keeps a busy directory from starving the aggregates behind it.
+// `sharing`: with very many actors woken from outside, work stealing spends its time looking for work. A bound on messages per
+// turn keeps a busy directory from starving the aggregates behind it.
 struct system_config : caf::actor_system_config {
   explicit system_config(const settings& bounds) {
     set("scheduler.policy", caf::atom("sharing"));
@@ -64,8 +64,7 @@ warn_function harmless(warn_function warn) {
 
 // Threads that are made while this lives run as SCHED_BATCH: waking one does not push another off its core. Every message wakes
 // somebody, so without it the journal's thread cuts in on those that feed it, and commits many small batches where it could
-// commit a few large ones (measured on two cores: 30 to 70 % more commands per second). Where the system says no, all works as
-// before.
+// commit a few large ones. Where the system says no, all works as before.
 class batch_scheduling {
 public:
   batch_scheduling() {
