@@ -251,7 +251,7 @@ double median(std::vector<double> values) {
 }
 
 std::string with_spread(const std::vector<double>& values, const char* format) {
-  char text[96], least[32], most[32], middle[32];
+  char text[128], least[32], most[32], middle[32];
   std::snprintf(least, sizeof least, format, *std::min_element(values.begin(), values.end()));
   std::snprintf(middle, sizeof middle, format, median(values));
   std::snprintf(most, sizeof most, format, *std::max_element(values.begin(), values.end()));
