@@ -78,7 +78,7 @@ private:
   bool ending_ = false;
   bool snapshot_at_end_ = false;
   version last_snapshot_;
-  std::vector<std::pair<version, std::string>> taken_snapshots_;  // of versions that are not durable yet
+  std::vector<std::pair<version, std::string>> taken_snapshots_;  // not durable yet, or more than the writer takes
   std::optional<timestamp> next_deadline_;
   std::chrono::milliseconds retry_pause_;
   errc failure_{};
