@@ -49,6 +49,16 @@ void set_version(std::string& key, std::size_t prefix_bytes, version number) {
   std::memcpy(key.data() + prefix_bytes, &suffix, version_suffix_bytes);
 }
 
+std::optional<stream_view> stream_of(std::string_view key) {
+  const auto category_bytes = key.empty() ? 0 : static_cast<std::size_t>(static_cast<unsigned char>(key.front()));
+  if (category_bytes == 0 || key.size() < 1 + category_bytes + 4 + version_suffix_bytes) return std::nullopt;
+  std::uint32_t length = 0;
+  std::memcpy(&length, key.data() + 1 + category_bytes, 4);
+  length = __builtin_bswap32(length);
+  if (length != key.size() - 1 - category_bytes - 4 - version_suffix_bytes) return std::nullopt;
+  return stream_view{key.substr(1, category_bytes), key.substr(1 + category_bytes + 4, length)};
+}
+
 std::optional<version> version_of(std::string_view key, std::string_view prefix) {
   if (key.size() != prefix.size() + version_suffix_bytes || !key.starts_with(prefix)) return std::nullopt;
   std::uint64_t suffix = 0;

@@ -29,6 +29,9 @@ void set_version(std::string& key, std::size_t prefix_bytes, version number);
 
 inline constexpr std::size_t version_suffix_bytes = 8;
 
+/// The aggregate that `key` is one of. Nothing where it is no such key. The name lives as long as the key.
+std::optional<stream_view> stream_of(std::string_view key);
+
 /// The version that ends `key`, where the key is one of the aggregate with this prefix.
 std::optional<version> version_of(std::string_view key, std::string_view prefix);
 

@@ -1,6 +1,7 @@
 #include "rocksdb_database.hpp"
 
 #include "index_run.hpp"
+#include "log_walk.hpp"
 #include "wal_check.hpp"
 
 #include <algorithm>
@@ -79,7 +80,6 @@ rocksdb::ColumnFamilyOptions common_options() {
 
 rocksdb::ColumnFamilyOptions make_log_options(const std::shared_ptr<rocksdb::Cache>& cache) {
   auto options = common_options();
-  options.write_buffer_size = std::size_t{64} << 20;
   options.max_write_buffer_number = 4;
   options.compression = rocksdb::kNoCompression;
   // Keys only rise, so files never overlap, and compaction hands them down as they are.
@@ -132,6 +132,13 @@ bool holds_nothing(const std::string& folder) {
   return !iterator->Valid() && iterator->status().ok();
 }
 
+/// As RocksDB says it, in words only.
+bool is_locked(const rocksdb::Status& status) {
+  const auto reason = status.ToString();
+  const auto says = [&](std::string_view words) { return reason.find(words) != std::string::npos; };
+  return status.IsIOError() && (says("lock hold by current process") || says("While lock file"));
+}
+
 /// A store that has been opened once has such a file from then on, also after a clean end.
 bool has_write_ahead_log(const std::string& folder) {
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -142,21 +149,39 @@ bool has_write_ahead_log(const std::string& folder) {
 
 }  // namespace
 
-rocksdb_database::rocksdb_database(const std::filesystem::path& folder, const rocksdb_options& options) {
+rocksdb_database::rocksdb_database(const std::filesystem::path& folder, const rocksdb_options& options,
+                                   const store_environment& environment, access how) {
   // RocksDB knows the folders that this process has open by their spelling, so there must be but one.
   std::error_code failure;
   folder_ = std::filesystem::weakly_canonical(folder, failure).string();
   if (failure || folder_.empty()) folder_ = folder.string();
   const auto cache = rocksdb::NewLRUCache(options.block_cache_mib << 20);
   db_options_ = make_db_options();
+  if (environment.env) db_options_.env = environment.env;
   log_options_ = make_log_options(cache);
+  log_options_.write_buffer_size = environment.log_buffer_bytes;
   keyed_options_ = make_keyed_options(cache);
-  prepare_folder();
-  open();
-  // Only now is the folder this store's alone.
-  std::filesystem::remove(index_file(), failure);
+  if (how == access::whole) prepare_folder();
+  open(how);
+}
+
+rocksdb_database::rocksdb_database(const rocksdb_database& damaged, access how)
+    : folder_(damaged.folder_), db_options_(damaged.db_options_), log_options_(damaged.log_options_),
+      keyed_options_(damaged.keyed_options_) {
+  open(how);
+}
+
+void rocksdb_database::open(access how) {
+  if (how == access::whole) {
+    open_whole();
+    // Only now is the folder this store's alone.
+    std::error_code failure;
+    std::filesystem::remove(index_file(), failure);
+  } else {
+    open_intact();
+  }
   try {
-    read_meta();
+    read_meta(how);
   } catch (...) {
     release();
     throw;
@@ -218,26 +243,15 @@ void rocksdb_database::prepare_folder() {
   }
 }
 
-void rocksdb_database::open() {
-  const std::vector<rocksdb::ColumnFamilyDescriptor> families{{rocksdb::kDefaultColumnFamilyName, common_options()},
-                                                              {"log", log_options_},
-                                                              {"index", keyed_options_},
-                                                              {"snapshots", keyed_options_},
-                                                              {"meta", common_options()}};
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  rocksdb::DB* db = nullptr;
-  check_write_ahead_logs(folder_);
-  const auto status = rocksdb::DB::Open(db_options_, folder_, families, &handles, &db);
-  const auto reason = status.ToString();
-  const auto says = [&](std::string_view words) { return reason.find(words) != std::string::npos; };
-  if (status.IsIOError() && (says("lock hold by current process") || says("While lock file"))) {
-    refuse(errc::store_in_use, "is open in this or another process; close it there, or choose another folder");
-  }
-  if (status.IsInvalidArgument()) { refuse(errc::unknown_format, "is not a store that this program can open: " + reason); }
-  if (status.IsCorruption()) {
-    refuse(errc::corrupt_store, "is damaged: " + reason + ". Keep a copy of the folder and restore it from a backup");
-  }
-  check(status, "open the store", errc::corrupt_store);
+std::vector<rocksdb::ColumnFamilyDescriptor> rocksdb_database::families() const {
+  return {{rocksdb::kDefaultColumnFamilyName, common_options()},
+          {"log", log_options_},
+          {"index", keyed_options_},
+          {"snapshots", keyed_options_},
+          {"meta", common_options()}};
+}
+
+void rocksdb_database::take(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHandle*>& handles) {
   db_.reset(db);
   default_ = handles[0];
   log_ = handles[1];
@@ -246,7 +260,67 @@ void rocksdb_database::open() {
   meta_ = handles[4];
 }
 
-void rocksdb_database::read_meta() {
+void rocksdb_database::open_whole() {
+  require_write_ahead_logs();
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const auto status = rocksdb::DB::Open(db_options_, folder_, families(), &handles, &db);
+  if (is_locked(status)) refuse_locked();
+  const auto reason = status.ToString();
+  if (status.IsInvalidArgument()) refuse(errc::unknown_format, "is not a store that this program can open: " + reason);
+  if (status.IsCorruption()) {
+    if (const auto damage = failed_checksum_in_write_ahead_logs(folder_)) refuse_damaged_records(*damage);
+    refuse(errc::corrupt_store, "is damaged: " + reason + "." + what_to_do);
+  }
+  check(status, "open the store", errc::corrupt_store);
+  take(db, handles);
+}
+
+// Looks for damage that RocksDB would take for a torn tail; under the lock, so that nobody is writing what is looked at.
+void rocksdb_database::require_write_ahead_logs() {
+  if (!std::filesystem::exists(folder_ + "/CURRENT")) return;
+  rocksdb::FileLock* lock = nullptr;
+  if (const auto status = db_options_.env->LockFile(folder_ + "/LOCK", &lock); !status.ok()) {
+    if (is_locked(status)) refuse_locked();
+    check(status, "lock the folder");
+  }
+  const auto damage = damage_like_a_torn_tail(folder_);
+  check(db_options_.env->UnlockFile(lock), "unlock the folder");
+  if (damage) refuse_damaged_records(*damage);
+}
+
+void rocksdb_database::refuse_locked() const {
+  refuse(errc::store_in_use, "is open in this or another process; close it there, or choose another folder");
+}
+
+void rocksdb_database::refuse_damaged_records(const std::string& damage) const {
+  std::string intact = "How much comes before the damage cannot be told.";
+  try {
+    const rocksdb_database readable(*this, access::intact);
+    log_walk log(readable);
+    const auto end = log.last() ? log.chunk().end() : position{1};
+    intact = "The records up to position " + std::to_string(end.value - 1) + " come before the damage and can be read.";
+  } catch (const error&) {
+    // Then nothing is known, and that is said.
+  }
+  refuse(errc::corrupt_record, damage + ", and opening it would lose the records behind that. " + intact + what_to_do);
+}
+
+// Point in time: up to the first damage and no further. In memory only; the files stay as they are.
+void rocksdb_database::open_intact() {
+  auto options = db_options_;
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  options.create_if_missing = false;
+  options.create_missing_column_families = false;
+  options.track_and_verify_wals_in_manifest = false;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const auto status = rocksdb::DB::OpenForReadOnly(options, folder_, families(), &handles, &db);
+  if (!status.ok()) refuse(errc::corrupt_store, "cannot be read at all: " + status.ToString());
+  take(db, handles);
+}
+
+void rocksdb_database::read_meta(access how) {
   const auto get = [&](std::string_view key) {
     std::string value;
     const auto status = db_->Get(rocksdb::ReadOptions(), meta_, slice(key), &value);
@@ -254,6 +328,7 @@ void rocksdb_database::read_meta() {
     return value;
   };
   const auto format = get(format_key);
+  if (format.empty() && how == access::intact) refuse(errc::unknown_format, "is not a cairn store");
   if (format.empty()) {
     const std::unique_ptr<rocksdb::Iterator> any(db_->NewIterator(rocksdb::ReadOptions(), log_));
     any->SeekToFirst();
@@ -272,7 +347,7 @@ void rocksdb_database::read_meta() {
   const auto epoch = get(epoch_key);
   if (store_id_.size() != 16 || epoch.size() != sizeof epoch_) refuse(errc::corrupt_store, "has damaged meta data");
   std::memcpy(&epoch_, epoch.data(), sizeof epoch_);
-  write_meta(false);
+  if (how == access::whole) write_meta(false);
 }
 
 void rocksdb_database::write_meta(bool fresh) {

@@ -3,6 +3,8 @@
 // Everything about RocksDB that has nothing to do with events. docs/decisions/0002-recovery.md says why the options are these.
 #pragma once
 
+#include "store_environment.hpp"
+
 #include <cairn/error.hpp>
 #include <cairn/rocksdb_journal.hpp>
 
@@ -12,17 +14,29 @@
 #include <rocksdb/options.h>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace cairn::detail {
 
 inline rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 inline std::string_view view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
+/// How every error about damage ends.
+inline constexpr const char* what_to_do =
+    " Keep a copy of the folder as it is; then restore a backup, or save what is intact with `cairn export --intact`";
+
+/// How to open a folder.
+enum class access {
+  whole,   ///< as a store: for reading and writing, and only if it is sound
+  intact,  ///< for reading what a damaged store still holds up to the first damage of its write-ahead log; writes nothing
+};
+
 /// An open folder. Immovable: RocksDB's handles refer to it.
 class rocksdb_database {
 public:
   /// Throws what rocksdb_journal() is documented to throw.
-  rocksdb_database(const std::filesystem::path& folder, const rocksdb_options& options);
+  rocksdb_database(const std::filesystem::path& folder, const rocksdb_options& options, const store_environment& environment,
+                   access how = access::whole);
   ~rocksdb_database();
   rocksdb_database(const rocksdb_database&) = delete;
   rocksdb_database& operator=(const rocksdb_database&) = delete;
@@ -35,11 +49,13 @@ public:
   const std::string& folder() const { return folder_; }
   /// The random 16 bytes that this store was given when it was made.
   const std::string& store_id() const { return store_id_; }
-  /// How often the store has been opened, this time included.
 
   /// Does nothing where `status` is well. Throws error(errc::journal_unavailable) where the disk refuses, and error(damage)
   /// where the bytes are wrong; the detail says what could not be done, in which folder, and why.
   void check(const rocksdb::Status& status, std::string_view what, errc damage = errc::corrupt_record) const;
+
+  /// `what`, told of this folder.
+  std::string told(const std::string& what) const { return what.starts_with(folder_) ? what : folder_ + ": " + what; }
 
   /// Makes the index empty, as it is before the first write-behind.
   void clear_index();
@@ -52,12 +68,20 @@ public:
   void flush();
 
 private:
+  rocksdb_database(const rocksdb_database& damaged, access how);
   void prepare_folder();
-  void open();
-  void read_meta();
+  void open(access how);
+  void open_whole();
+  void open_intact();
+  void require_write_ahead_logs();
+  std::vector<rocksdb::ColumnFamilyDescriptor> families() const;
+  void take(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHandle*>& handles);
+  void read_meta(access how);
   void write_meta(bool fresh);
   void release() noexcept;
   [[noreturn]] void refuse(errc code, const std::string& what) const;
+  [[noreturn]] void refuse_locked() const;
+  [[noreturn]] void refuse_damaged_records(const std::string& damage) const;
 
   std::string folder_;
   rocksdb::DBOptions db_options_;

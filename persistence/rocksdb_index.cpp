@@ -95,10 +95,9 @@ void rocksdb_index::restore(const record_view& record, std::uint8_t slot) {
   }
   auto& state = current_->streams[stream];
   if (record.version.value != state.version + 1) {
-    throw error(errc::corrupt_store, database_.folder() + ": the record at position " + std::to_string(record.position.value) +
-                                         " is version " + std::to_string(record.version.value) + " of " +
-                                         to_string(record.stream) + ", which has " + std::to_string(state.version) +
-                                         " events before it");
+    throw error(errc::corrupt_record, "the record at position " + std::to_string(record.position.value) + " is version " +
+                                          std::to_string(record.version.value) + " of " + to_string(record.stream) +
+                                          ", which has " + std::to_string(state.version) + " events before it");
   }
   current_->push(stream, record.position, slot);
   current_->through = record.position;

@@ -50,7 +50,7 @@ public:
   void unstage(std::uint32_t stream);
   /// Makes records visible: the first has position `first`, the others follow.
   void publish(position first, std::span<const staged_record> records);
-  /// Adds one record of the log, at opening. Throws error(errc::corrupt_store) where it does not follow its aggregate's last.
+  /// Adds one record of the log, at opening. Throws error(errc::corrupt_record) where it does not follow its aggregate's last.
   void restore(const record_view& record, std::uint8_t slot);
   /// Begins a new generation where the current one is full, and waits where the one before is not written yet either.
   /// Throws error(errc::journal_unavailable) where the index cannot be written and no room is left; nothing is lost by it.

@@ -5,10 +5,16 @@
 #include <cairn/rocksdb_journal.hpp>
 
 #include "append_check.hpp"
+#include "chain.hpp"
 #include "index_run.hpp"
 #include "log_chunk.hpp"
+#include "log_walk.hpp"
+#include "progress_report.hpp"
+#include "rocksdb_backup.hpp"
 #include "rocksdb_database.hpp"
 #include "rocksdb_index.hpp"
+#include "store_environment.hpp"
+#include "verification.hpp"
 
 #include <algorithm>
 #include <array>
@@ -26,8 +32,8 @@ using detail::view;
 constexpr std::uint64_t window_records = 1024;
 /// … and asks RocksDB for so many chunks at a time.
 constexpr std::size_t chunks_at_once = 64;
-/// What a reader of the whole log asks the disk for at a time.
-constexpr std::size_t readahead_bytes = std::size_t{1} << 20;
+/// No record has this position or a later one: the index keeps a position and a slot in eight bytes.
+constexpr std::uint64_t positions_max = std::uint64_t{1} << 56;
 constexpr std::uint64_t index_events_max = 100'000'000;
 constexpr std::uint64_t block_cache_mib_max = std::uint64_t{1} << 20;
 
@@ -97,22 +103,25 @@ private:
   const detail::rocksdb_database& database_;
 };
 
-class rocksdb_store final : public journal {
+class log_store final : public rocksdb_store {
 public:
-  rocksdb_store(const std::filesystem::path& folder, const rocksdb_options& options)
-      : database_(folder, options), snapshots_(database_), index_(database_, options) {
+  log_store(const std::filesystem::path& folder, const rocksdb_options& options, const detail::store_environment& environment)
+      : database_(folder, options, environment), snapshots_(database_), index_(database_, options),
+        chained_(environment.chained) {
     write_options_.sync = options.durability == durability::synced;
     try {
-      recover();
+      recover(options.opening);
     } catch (const error& failure) {
       index_.abandon();
       if (failure.kind() != errc::corrupt_record) throw;
-      throw error(errc::corrupt_store,
-                  database_.folder() + ": " + failure.detail() + ". Keep a copy of the folder and restore it from a backup");
+      throw error(failure.kind(), database_.told(failure.detail()) + "." + detail::what_to_do);
+    } catch (...) {
+      index_.abandon();  // the caller's progress_function threw
+      throw;
     }
   }
 
-  ~rocksdb_store() override;
+  ~log_store() override;
 
   void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
     if (appends.size() != outcomes.size()) throw error(errc::invalid_argument, "append() needs one outcome for each append");
@@ -158,6 +167,11 @@ public:
 
   snapshot_store& snapshots() override { return snapshots_; }
 
+  chain_head head() const override;
+  verification verify(const verify_options& options) const override;
+  position backup(const std::filesystem::path& folder, std::size_t keep) override;
+  std::uint64_t records_replayed() const override { return replayed_; }
+
 private:
   void stage(std::span<const atomic_append> appends, std::span<append_outcome> outcomes);
   append_outcome stage_one(atomic_append append, std::span<const std::uint64_t> hashes);
@@ -168,14 +182,15 @@ private:
   void publish();
   [[noreturn]] void refuse_from_now_on(const std::exception& reason);
 
-  void recover();
+  void recover(const progress_function& tell);
   bool visit_places(stream_view stream, version first, std::span<const detail::place> places, const record_visitor& visit) const;
-  std::unique_ptr<rocksdb::Iterator> iterate_log() const;
 
   detail::rocksdb_database database_;
   rocksdb_snapshots snapshots_;
   detail::rocksdb_index index_;
   rocksdb::WriteOptions write_options_;
+  const bool chained_;
+  std::uint64_t replayed_ = 0;
   std::atomic<std::uint64_t> last_ = 0;
 
   // The writer's own. The buffers keep their memory from batch to batch.
@@ -190,7 +205,7 @@ private:
   std::string failure_;                 // why a write failed; empty while none has
 };
 
-rocksdb_store::~rocksdb_store() {
+log_store::~log_store() {
   if (!failure_.empty()) return;
   try {
     database_.flush();
@@ -199,7 +214,7 @@ rocksdb_store::~rocksdb_store() {
   }
 }
 
-void rocksdb_store::stage(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) {
+void log_store::stage(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) {
   staged_.clear();
   touched_.clear();
   batch_.Clear();
@@ -219,7 +234,7 @@ void rocksdb_store::stage(std::span<const atomic_append> appends, std::span<appe
   if (!chunk_.empty()) close_chunk();
 }
 
-append_outcome rocksdb_store::stage_one(atomic_append append, std::span<const std::uint64_t> hashes) {
+append_outcome log_store::stage_one(atomic_append append, std::span<const std::uint64_t> hashes) {
   const auto touched_before = touched_.size();
   for (std::size_t n = 0; n < append.size(); ++n) {
     const auto& addition = append[n];
@@ -241,7 +256,7 @@ append_outcome rocksdb_store::stage_one(atomic_append append, std::span<const st
   return {.stored = true, .first = first, .stands = {}};
 }
 
-void rocksdb_store::stage_frames(const addition& addition, std::uint32_t stream) {
+void log_store::stage_frames(const addition& addition, std::uint32_t stream) {
   auto frames = addition.frames;
   std::string_view body;
   std::uint32_t count = 0;
@@ -262,23 +277,21 @@ void rocksdb_store::stage_frames(const addition& addition, std::uint32_t stream)
   }
 }
 
-void rocksdb_store::close_chunk() {
+void log_store::close_chunk() {
   const auto key = detail::log_key(chunk_.first());
   const std::string_view key_bytes(key.data(), key.size());
   const auto value = chunk_.finish();
-  staged_head_ = sha256_(key_bytes, value);
+  if (chained_) staged_head_ = sha256_(key_bytes, value);
   database_.check(batch_.Put(database_.log(), slice(key_bytes), slice(value)), "append", errc::journal_unavailable);
 }
 
-void rocksdb_store::unstage() {
+void log_store::unstage() {
   for (const auto stream : touched_) index_.unstage(stream);
 }
 
-void rocksdb_store::write() {
-  database_.check(database_.db().Write(write_options_, &batch_), "append", errc::journal_unavailable);
-}
+void log_store::write() { database_.check(database_.db().Write(write_options_, &batch_), "append", errc::journal_unavailable); }
 
-void rocksdb_store::publish() {
+void log_store::publish() {
   const auto first = last() + 1;
   index_.publish(first, staged_);
   head_ = staged_head_;
@@ -287,21 +300,14 @@ void rocksdb_store::publish() {
 
 // Whether the batch is on the disk is unknown now, and so is what another sync would mean: after one that failed, the system may
 // call pages clean that never reached the disk. Only reading everything back, by opening the store again, tells.
-void rocksdb_store::refuse_from_now_on(const std::exception& reason) {
+void log_store::refuse_from_now_on(const std::exception& reason) {
   index_.abandon();
   failure_ = std::string("an append failed, and the store takes no more until it is opened again: ") + reason.what();
   throw error(errc::journal_unavailable, failure_);
 }
 
-std::unique_ptr<rocksdb::Iterator> rocksdb_store::iterate_log() const {
-  rocksdb::ReadOptions options;
-  options.readahead_size = readahead_bytes;
-  options.fill_cache = false;  // a walk through all of it would push out what aggregates are read from
-  return std::unique_ptr<rocksdb::Iterator>(database_.db().NewIterator(options, database_.log()));
-}
-
-bool rocksdb_store::visit_places(stream_view stream, version first, std::span<const detail::place> places,
-                                 const record_visitor& visit) const {
+bool log_store::visit_places(stream_view stream, version first, std::span<const detail::place> places,
+                             const record_visitor& visit) const {
   std::array<std::array<char, 8>, chunks_at_once> keys;
   std::array<rocksdb::Slice, chunks_at_once> key_slices;
   std::array<rocksdb::PinnableSlice, chunks_at_once> values;
@@ -350,22 +356,18 @@ bool rocksdb_store::visit_places(stream_view stream, version first, std::span<co
   return true;
 }
 
-position rocksdb_store::read_all(position from, const record_visitor& visit) const {
+position log_store::read_all(position from, const record_visitor& visit) const {
   from = std::max(from, position{1});
   const auto end = last();
   if (from > end) return from;
   const auto missing = [&] {
     return error(errc::corrupt_record, database_.folder() + ": the log has no record at position " + std::to_string(from.value));
   };
-  const auto chunks = iterate_log();
-  const auto key = detail::log_key(from);
-  chunks->SeekForPrev({key.data(), key.size()});
-  for (bool inside = true; from <= end; chunks->Next(), inside = false) {
-    if (!chunks->Valid()) {
-      database_.check(chunks->status(), "read the log at position " + std::to_string(from.value));
-      throw missing();
-    }
-    detail::chunk_reader chunk(view(chunks->key()), view(chunks->value()));
+  detail::log_walk log(database_);
+  bool there = log.seek(from);
+  for (bool inside = true; from <= end; there = log.next(), inside = false) {
+    if (!there) throw missing();
+    auto chunk = log.chunk();
     if (inside ? from >= chunk.end() : from != chunk.first()) throw missing();
     auto slot = static_cast<std::uint32_t>(from.value - chunk.first().value);
     for (; !chunk.done(); ++slot) {
@@ -377,58 +379,75 @@ position rocksdb_store::read_all(position from, const record_visitor& visit) con
   return from;
 }
 
+chain_head log_store::head() const {
+  detail::log_walk log(database_);
+  detail::chain chain(database_.store_id());
+  if (log.last()) chain.begin_behind(log.key(), log.value());
+  return chain.head();
+}
+
+verification log_store::verify(const verify_options& options) const { return detail::verify_store(database_, options); }
+
+position log_store::backup(const std::filesystem::path& folder, std::size_t keep) {
+  const auto through = last();
+  detail::back_up(database_, folder, keep);
+  return through;
+}
+
 // Reads the log from where the index on disk ends, checks the chain from there, and so learns the head and the last position.
-void rocksdb_store::recover() {
+void log_store::recover(const progress_function& tell) {
   const auto through = index_.complete_through();
-  const auto chunks = iterate_log();
-  const auto damaged = [&](const std::string& what) { return error(errc::corrupt_store, database_.folder() + ": " + what); };
-  const auto valid = [&] {
-    if (!chunks->Valid()) database_.check(chunks->status(), "read the log", errc::corrupt_store);
-    return chunks->Valid();
-  };
-  head_ = sha256_(database_.store_id());
-
-  chunks->SeekToLast();
-  const auto end = valid() ? detail::chunk_reader(view(chunks->key()), view(chunks->value())).end() : position{1};
+  detail::log_walk log(database_);
+  detail::chain chain(database_.store_id());
+  const auto end = log.last() ? log.chunk().end() : position{1};
   if (through >= end) {
-    throw damaged("the index goes to position " + std::to_string(through.value) + ", and the log only to position " +
-                  std::to_string(end.value - 1) + ": records that were stored are missing. Keep a copy of the folder and " +
-                  "restore it from a backup");
+    throw error(errc::corrupt_store, database_.folder() + ": the index goes to position " + std::to_string(through.value) +
+                                         ", and the log only to position " + std::to_string(end.value - 1) +
+                                         ": records that were stored are missing." + detail::what_to_do);
   }
-  if (end == position{1}) return;
-
-  // The chunk of the first record that the index lacks; the last one where it lacks none, for the head's sake.
-  const auto key = detail::log_key(std::min(through + 1, position{end.value - 1}));
-  chunks->SeekForPrev({key.data(), key.size()});
-  if (!valid()) throw damaged("the log does not begin at position 1");
-  position next{1};
-  if (detail::from_log_key(view(chunks->key())) != next) {
-    chunks->Prev();
-    if (!valid()) throw damaged("the log does not begin at position 1");
-    next = detail::chunk_reader(view(chunks->key()), view(chunks->value())).end();
-    head_ = sha256_(view(chunks->key()), view(chunks->value()));
-    chunks->Next();
-  }
-  for (; valid(); chunks->Next()) {
-    detail::chunk_reader chunk(view(chunks->key()), view(chunks->value()));
-    if (chunk.first() != next) throw damaged("the log has no record at position " + std::to_string(next.value));
-    if (chunk.previous() != std::string_view(head_.data(), head_.size())) {
-      throw damaged("the chain breaks at position " + std::to_string(next.value) +
-                    ": the chunk there does not carry the hash of the one before it");
+  if (end > position{1}) {
+    // The chunk of the first record that the index lacks; the last one where it lacks none, for the head's sake.
+    bool there = log.seek(std::min(through + 1, position{end.value - 1}));
+    if (there && log.chunk().first() > position{1} && (there = log.previous())) {
+      chain.begin_behind(log.key(), log.value());
+      log.next();
     }
-    for (std::uint8_t slot = 0; !chunk.done(); ++slot, next = next + 1) {
-      const auto record = decode_record(next, chunk.next());
-      if (next > through) index_.restore(record, slot);
+    if (!there) throw error(errc::corrupt_record, "the log does not begin at position 1");
+    detail::progress_report progress(tell, end.value - chain.next().value);
+    for (; there; there = log.next()) {
+      auto chunk = log.chunk();
+      chain.require(chunk);
+      auto next = chain.next();
+      for (std::uint8_t slot = 0; !chunk.done(); ++slot, next = next + 1) {
+        const auto record = decode_record(next, chunk.next());
+        if (next > through) index_.restore(record, slot);
+      }
+      chain.pass(log.key(), log.value(), next);
+      progress.add(chunk.count());
     }
-    head_ = sha256_(view(chunks->key()), view(chunks->value()));
+    progress.end();
   }
-  last_ = next.value - 1;
+  head_ = chain.hash();
+  last_ = chain.next().value - 1;
+  replayed_ = last_ - std::min(last_.load(), through.value);
 }
 
 }  // namespace
 
-std::unique_ptr<journal> rocksdb_journal(const std::filesystem::path& folder, rocksdb_options options) {
-  return std::make_unique<rocksdb_store>(folder, checked(options));
+std::unique_ptr<rocksdb_store> rocksdb_journal(const std::filesystem::path& folder, rocksdb_options options) {
+  return detail::open_rocksdb_store(folder, options, {});
+}
+
+std::unique_ptr<rocksdb_store> detail::open_rocksdb_store(const std::filesystem::path& folder, const rocksdb_options& options,
+                                                          const store_environment& environment) {
+  return std::make_unique<log_store>(folder, checked(options), environment);
+}
+
+void forget_rocksdb_index(const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / "CURRENT")) {
+    throw error(errc::invalid_argument, folder.string() + ": there is no store here");
+  }
+  detail::rocksdb_database(folder, {}, {}).clear_index();
 }
 
 }  // namespace cairn

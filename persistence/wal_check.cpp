@@ -79,6 +79,12 @@ std::optional<std::size_t> first_break(std::string_view block, std::uint64_t& se
   return at < block.size() && block.size() < block_bytes ? std::optional(at) : std::nullopt;
 }
 
+bool fits_checksum(std::string_view block, std::size_t at, const head& head) {
+  auto crc = 0xffffffffU;
+  for (const char byte : block.substr(at + 6, 1 + std::size_t{head.length})) crc = crc_step(crc, byte);
+  return masked(crc) == head.checksum;
+}
+
 /// Whether a payload of some length and some type fits the checksum at `at`: a whole record with a damaged head.
 bool whole_but_for_its_head(std::string_view block, std::size_t at) {
   if (block.size() - at < head_bytes) return false;
@@ -107,9 +113,7 @@ bool sound_record_at(std::string_view block, std::size_t at, std::uint64_t seque
   } else if (at != 0) {
     return false;
   }
-  auto crc = 0xffffffffU;
-  for (const char byte : block.substr(at + 6, 1 + std::size_t{head.length})) crc = crc_step(crc, byte);
-  return masked(crc) == head.checksum;
+  return fits_checksum(block, at, head);
 }
 
 bool readable_behind(std::string_view block, std::size_t at, std::uint64_t sequence) {
@@ -119,43 +123,73 @@ bool readable_behind(std::string_view block, std::size_t at, std::uint64_t seque
   return false;
 }
 
-[[noreturn]] void refuse(const std::filesystem::path& file, std::uint64_t offset) {
-  throw error(errc::corrupt_store, "the write-ahead log " + file.string() + " is damaged at byte " + std::to_string(offset) +
-                                       ", and records that were stored follow it. Opening it would lose them, so it stays "
-                                       "closed: keep a copy of the folder and restore it from a backup");
-}
+/// The offset of damage, or nothing.
+using damage = std::optional<std::uint64_t>;
 
-void check(const std::filesystem::path& file) {
+/// Calls `look(block, offset)` for each block of a log, until it returns damage.
+template <class Look>
+damage find_in_blocks(const std::filesystem::path& file, Look look) {
   std::ifstream in(file, std::ios::binary);
   std::string block(block_bytes, '\0');
-  std::optional<std::uint64_t> broken;
-  std::uint64_t sequence = 0;
   for (std::uint64_t offset = 0; in; offset += block_bytes) {
     in.read(block.data(), block_bytes);
-    const std::string_view bytes(block.data(), static_cast<std::size_t>(in.gcount()));
+    if (const auto found = look(std::string_view(block.data(), static_cast<std::size_t>(in.gcount())), offset)) return found;
+  }
+  if (in.bad()) throw std::filesystem::filesystem_error("read", file, std::make_error_code(std::errc::io_error));
+  return std::nullopt;
+}
+
+damage torn_tail_that_is_none(const std::filesystem::path& file) {
+  damage broken;
+  std::uint64_t sequence = 0;
+  return find_in_blocks(file, [&](std::string_view block, std::uint64_t offset) -> damage {
     if (broken) {
       // A tear may leave zeros, or nothing; a readable record in a later block was written after the damage.
-      if (bytes.size() >= head_bytes && (sound_record_at(bytes, 0, sequence) || readable_behind(bytes, 0, sequence)))
-        refuse(file, *broken);
-      continue;
+      const bool readable =
+          block.size() >= head_bytes && (sound_record_at(block, 0, sequence) || readable_behind(block, 0, sequence));
+      return readable ? broken : std::nullopt;
     }
-    const auto at = first_break(bytes, sequence);
-    if (!at) continue;
+    const auto at = first_break(block, sequence);
+    if (!at) return std::nullopt;
     broken = offset + *at;
-    if (whole_but_for_its_head(bytes, *at) || readable_behind(bytes, *at, sequence)) refuse(file, *broken);
+    return whole_but_for_its_head(block, *at) || readable_behind(block, *at, sequence) ? broken : std::nullopt;
+  });
+}
+
+damage failed_checksum(const std::filesystem::path& file) {
+  return find_in_blocks(file, [](std::string_view block, std::uint64_t offset) -> damage {
+    for (std::size_t at = 0; at + head_bytes <= block.size();) {
+      const auto head = head_at(block, at);
+      if (head.type == 0 || head.type > type_max || head.length > block.size() - at - head_bytes) break;
+      if (!fits_checksum(block, at, head)) return offset + at;
+      at += head_bytes + head.length;
+    }
+    return std::nullopt;
+  });
+}
+
+std::optional<std::string> find_in_logs(const std::filesystem::path& folder, damage (*find)(const std::filesystem::path&)) {
+  try {
+    for (const auto& file : std::filesystem::directory_iterator(folder)) {
+      if (file.path().extension() != ".log" || !file.is_regular_file()) continue;
+      if (const auto at = find(file.path())) {
+        return "the write-ahead log " + file.path().filename().string() + " is damaged at byte " + std::to_string(*at);
+      }
+    }
+    return std::nullopt;
+  } catch (const std::filesystem::filesystem_error& failure) {
+    throw error(errc::journal_unavailable, folder.string() + ": cannot be read: " + failure.code().message());
   }
 }
 
 }  // namespace
 
-void check_write_ahead_logs(const std::filesystem::path& folder) {
-  try {
-    for (const auto& file : std::filesystem::directory_iterator(folder)) {
-      if (file.path().extension() == ".log" && file.is_regular_file()) check(file.path());
-    }
-  } catch (const std::filesystem::filesystem_error& failure) {
-    throw error(errc::journal_unavailable, folder.string() + ": cannot be read: " + failure.code().message());
-  }
+std::optional<std::string> damage_like_a_torn_tail(const std::filesystem::path& folder) {
+  return find_in_logs(folder, torn_tail_that_is_none);
+}
+
+std::optional<std::string> failed_checksum_in_write_ahead_logs(const std::filesystem::path& folder) {
+  return find_in_logs(folder, failed_checksum);
 }
 
 }  // namespace cairn::detail

@@ -6,11 +6,17 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <string>
 
 namespace cairn::detail {
 
-/// Throws error(errc::corrupt_store), naming the file and the offset, where a write-ahead log in `folder` is damaged in a way
-/// that RocksDB would take for a torn tail. Reads files only; the store must not be open.
-void check_write_ahead_logs(const std::filesystem::path& folder);
+/// Where a write-ahead log in `folder` is damaged in a way that RocksDB would take for a torn tail: the file and the offset, as
+/// a sentence begins. Nothing where none is. Reads files only; nobody may be writing them.
+/// Throws error(errc::journal_unavailable) where they cannot be read.
+std::optional<std::string> damage_like_a_torn_tail(const std::filesystem::path& folder);
+
+/// The same for a record that is whole and fails its checksum, which RocksDB notices but does not say where.
+std::optional<std::string> failed_checksum_in_write_ahead_logs(const std::filesystem::path& folder);
 
 }  // namespace cairn::detail

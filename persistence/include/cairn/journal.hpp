@@ -31,7 +31,7 @@ using atomic_append = std::span<const addition>;
 /// What became of one atomic append.
 struct append_outcome {
   bool stored = false;  ///< false: a version conflict; nothing of the append was stored
-  position first;       ///< stored: the position of its first record; the others follow without a gap
+  position first;       ///< stored: the position of its first record (of the first time, for a repeat); the others follow
   version stands;       ///< not stored: the version that the first conflicting aggregate has
 };
 
@@ -57,6 +57,12 @@ public:
   /// Makes every append that its expected versions allow durable, in the order given, with one sync for all of them, and says
   /// in `outcomes` (as many as `appends`) what became of each. An append sees those before it in the same call.
   /// Where it throws, no outcome may be believed: each append may be stored or not until its aggregates are read again.
+  ///
+  /// A repeat is not stored again and gets the first time's outcome: an append of which every record stands in the journal
+  /// already, byte for byte and one after the other. That goes by the command ids in the records: an append with a record that
+  /// has none is never taken for a repeat, since two commands can look alike.
+  /// Throws error(errc::invalid_argument) where an append names an aggregate twice, where frames are not what their addition
+  /// says, and where a version would exceed version::max() - 1; nothing of the call is then stored.
   virtual void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) = 0;
 
   /// Hands the records of `stream` in `range`, in order of version, to `visit`. An unknown aggregate has none.

@@ -1,0 +1,44 @@
+// Tells a progress_function how work comes on, without asking the clock for every record.
+#pragma once
+
+#include <cairn/rocksdb_journal.hpp>
+
+#include <chrono>
+#include <cstdint>
+
+namespace cairn::detail {
+
+class progress_report {
+public:
+  progress_report(const progress_function& tell, std::uint64_t of) : tell_(tell), of_(of) {}
+
+  void add(std::uint64_t records) {
+    done_ += records;
+    if (!tell_ || done_ < look_at_) return;
+    look_at_ = done_ + records_between_looks;
+    const auto now = std::chrono::steady_clock::now();
+    if (now < tell_at_) return;
+    tell_at_ = now + pause;
+    tell_(done_, of_);
+    told_ = true;
+  }
+
+  /// The last word, where there was a first.
+  void end() {
+    if (told_) tell_(done_, of_);
+  }
+
+private:
+  static constexpr std::uint64_t records_between_looks = 2048;
+  static constexpr std::chrono::milliseconds first_pause{1000};
+  static constexpr std::chrono::milliseconds pause{200};
+
+  const progress_function& tell_;
+  std::uint64_t of_;
+  std::uint64_t done_ = 0;
+  std::uint64_t look_at_ = records_between_looks;
+  bool told_ = false;
+  std::chrono::steady_clock::time_point tell_at_ = std::chrono::steady_clock::now() + first_pause;
+};
+
+}  // namespace cairn::detail
