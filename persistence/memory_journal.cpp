@@ -50,8 +50,8 @@ public:
   void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
     if (appends.size() != outcomes.size()) throw error(errc::invalid_argument, "append() needs one outcome for each append");
     for (const auto& append : appends) {
-      detail::require_different_aggregates(append);
-      for (const auto& addition : append) check(addition);
+      detail::require_sound(append);
+      for (const auto& addition : append) detail::for_each_frame(addition, [](std::string_view, const record_view&) {});
     }
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < appends.size(); ++i) outcomes[i] = append_one(appends[i]);
@@ -88,38 +88,42 @@ public:
   snapshot_store& snapshots() override { return snapshots_; }
 
 private:
-  /// The frames must be what the addition says; a journal that stored others could never be read again.
-  static void check(const addition& addition) {
-    auto frames = addition.frames;
-    std::string_view body;
-    std::uint32_t count = 0;
-    while (next_frame(frames, body)) {
-      const auto record = decode_record(position{}, body);
-      ++count;
-      if (record.stream != addition.stream || record.version != addition.expected + count) {
-        throw error(errc::invalid_argument, "the frames of " + to_string(addition.stream) + " do not follow its version");
-      }
-    }
-    if (count == 0 || count != addition.events) {
-      throw error(errc::invalid_argument, "the frames of " + to_string(addition.stream) + " are not as many as its events");
-    }
-  }
-
   append_outcome append_one(atomic_append append) {
     for (const auto& addition : append) {
       const auto stand = stands(addition.stream);
-      if (stand != addition.expected) return {.stored = false, .first = {}, .stands = stand};
+      if (stand == addition.expected) continue;
+      const auto first = first_time(append);
+      if (first > position{}) return {.stored = true, .first = first, .stands = {}};
+      return {.stored = false, .first = {}, .stands = stand};
     }
     const position first{bodies_.size() + 1};
     for (const auto& addition : append) {
-      auto frames = addition.frames;
-      std::string_view body;
-      while (next_frame(frames, body)) {
+      detail::for_each_frame(addition, [&](std::string_view body, const record_view&) {
         bodies_.emplace_back(body);
         places_[stream_id(addition.stream)].push_back(position{bodies_.size()});
-      }
+      });
     }
     return {.stored = true, .first = first, .stands = {}};
+  }
+
+  /// Where the records of a repeated append stand; 0 where it is none.
+  position first_time(atomic_append append) const {
+    std::vector<std::string_view> repeated;
+    bool known = true;
+    for (const auto& addition : append) {
+      detail::for_each_frame(addition, [&](std::string_view body, const record_view& record) {
+        repeated.push_back(body);
+        known = known && !record.command_id.empty();
+      });
+    }
+    const auto found = places_.find(stream_id(append.front().stream));
+    const auto before = append.front().expected.value;
+    if (!known || found == places_.end() || before >= found->second.size()) return {};
+    const auto first = found->second[before];
+    const auto standing = bodies_.begin() + static_cast<std::ptrdiff_t>(first.value - 1);
+    const bool there = repeated.size() <= static_cast<std::size_t>(bodies_.end() - standing) &&
+                       std::equal(repeated.begin(), repeated.end(), standing);
+    return there ? first : position{};
   }
 
   version stands(stream_view stream) const {

@@ -32,8 +32,6 @@ using detail::view;
 constexpr std::uint64_t window_records = 1024;
 /// … and asks RocksDB for so many chunks at a time.
 constexpr std::size_t chunks_at_once = 64;
-/// No record has this position or a later one: the index keeps a position and a slot in eight bytes.
-constexpr std::uint64_t positions_max = std::uint64_t{1} << 56;
 constexpr std::uint64_t index_events_max = 100'000'000;
 constexpr std::uint64_t block_cache_mib_max = std::uint64_t{1} << 20;
 
@@ -175,6 +173,7 @@ public:
 private:
   void stage(std::span<const atomic_append> appends, std::span<append_outcome> outcomes);
   append_outcome stage_one(atomic_append append, std::span<const std::uint64_t> hashes);
+  position first_time(atomic_append append, std::span<const std::string_view> staged) const;
   void stage_frames(const addition& addition, std::uint32_t stream);
   void close_chunk();
   void unstage();
@@ -221,15 +220,31 @@ void log_store::stage(std::span<const atomic_append> appends, std::span<append_o
   staged_head_ = head_;
   chunk_.begin(last() + 1, head_);
   hashes_.clear();
+  std::uint64_t records = 0;
   for (const auto& append : appends) {
-    detail::require_different_aggregates(append);
-    for (const auto& addition : append) hashes_.push_back(detail::stream_table::hash(addition.stream));
+    detail::require_sound(append);
+    for (const auto& addition : append) {
+      hashes_.push_back(detail::stream_table::hash(addition.stream));
+      records += addition.events;
+    }
   }
+  detail::require_positions(last(), records);
   index_.expect(hashes_);
   std::span<const std::uint64_t> hashes(hashes_);
+  std::size_t gathered = 0;
+  std::vector<std::string_view> bodies;  // what is staged, gathered only for a conflict that may be a repeat
   for (std::size_t i = 0; i < appends.size(); ++i) {
     outcomes[i] = stage_one(appends[i], hashes.first(appends[i].size()));
     hashes = hashes.subspan(appends[i].size());
+    if (outcomes[i].stored) continue;
+    for (; gathered < i; ++gathered) {
+      if (!outcomes[gathered].stored || outcomes[gathered].first <= last()) continue;
+      for (const auto& addition : appends[gathered]) {
+        detail::for_each_frame(addition, [&](std::string_view body, const record_view&) { bodies.push_back(body); });
+      }
+    }
+    const auto first = first_time(appends[i], bodies);
+    if (first > position{}) outcomes[i] = {.stored = true, .first = first, .stands = {}};
   }
   if (!chunk_.empty()) close_chunk();
 }
@@ -257,24 +272,47 @@ append_outcome log_store::stage_one(atomic_append append, std::span<const std::u
 }
 
 void log_store::stage_frames(const addition& addition, std::uint32_t stream) {
-  auto frames = addition.frames;
-  std::string_view body;
-  std::uint32_t count = 0;
-  while (next_frame(frames, body)) {
-    // A record that is not what the index will say of it could never be read again, so it is read before it is written.
-    const auto record = decode_record(chunk_.next(), body);
-    if (record.stream != addition.stream || record.version != addition.expected + ++count) {
-      throw error(errc::invalid_argument, "the frames of " + to_string(addition.stream) + " do not follow its version");
-    }
+  detail::for_each_frame(addition, [&](std::string_view body, const record_view&) {
     if (!chunk_.has_room(body.size())) {
       close_chunk();
       chunk_.begin(chunk_.next(), staged_head_);
     }
     staged_.push_back({stream, chunk_.add(body)});
+  });
+}
+
+// Where the records of `append` stand already, one after the other, in the log or among the `staged` ones that follow it. 0 where
+// they do not, or where one of them has no command id to be known by.
+position log_store::first_time(atomic_append append, std::span<const std::string_view> staged) const {
+  std::vector<std::string_view> bodies;
+  bool known = true;
+  for (const auto& addition : append) {
+    detail::for_each_frame(addition, [&](std::string_view body, const record_view& record) {
+      bodies.push_back(body);
+      known = known && !record.command_id.empty();
+    });
   }
-  if (count == 0 || count != addition.events) {
-    throw error(errc::invalid_argument, "the frames of " + to_string(addition.stream) + " are not as many as its events");
+  if (!known || bodies.empty()) return {};
+  const auto first_version = append.front().expected + 1;
+  position first;
+  read(append.front().stream, {first_version, first_version}, [&](const record_view& record) {
+    if (record.body == bodies.front()) first = record.position;
+    return false;
+  });
+  if (first == position{}) {
+    const auto found = std::find(staged.begin(), staged.end(), bodies.front());
+    if (found == staged.end()) return {};
+    first = last() + 1 + static_cast<std::uint64_t>(found - staged.begin());
   }
+  std::size_t same = 0;
+  read_all(first, [&](const record_view& record) { return record.body == bodies[same] && ++same < bodies.size(); });
+  const auto end_of_log = last() + 1;
+  while (same < bodies.size() && first + same >= end_of_log) {
+    const auto place = (first + same).value - end_of_log.value;
+    if (place >= staged.size() || staged[place] != bodies[same]) break;
+    ++same;
+  }
+  return same == bodies.size() ? first : position{};
 }
 
 void log_store::close_chunk() {
