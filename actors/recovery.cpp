@@ -67,7 +67,16 @@ std::string take_snapshot(const stored_snapshot& stored, version head, const agg
 void load_snapshot(journal& store, const aggregate_type& type, stream_view stream, const warn_function& warn,
                    recovery_bounds bounds, recovered& into) {
   auto at_most = bounds.version;
-  while (const auto stored = store.snapshots().latest(stream, at_most)) {
+  const auto next = [&]() -> std::optional<stored_snapshot> {
+    try {
+      return store.snapshots().latest(stream, at_most);
+    } catch (const error& failure) {
+      // Where the events cannot be read either, reading them says so.
+      warn("no snapshot of " + to_string(stream) + " can be read, so all of its events are: " + failure.detail());
+      return std::nullopt;
+    }
+  };
+  while (const auto stored = next()) {
     // Asked after the snapshot was read: only what is durable is ever saved, so the head cannot be behind by mere bad timing.
     recovered found{type.make(), {}, {}, command_window(into.commands.capacity()), {}, 0};
     const auto why_not = take_snapshot(*stored, store.highest(stream), type, found);
