@@ -129,7 +129,7 @@ TEST_CASE("an index file that was being written when the process died is thrown 
   const temporary_folder folder;
   REQUIRE(run_in_another_process("(child) appends and dies", folder.path()) == 0);
   overwrite(folder.path() / "index-being-written", "half of one");
-  const auto journal = rocksdb_journal(folder.path(), with_index_of(100));
+  const auto journal = rocksdb_journal(folder.path(), small);
   CHECK_FALSE(fs::exists(folder.path() / "index-being-written"));
   check_turns(*journal, events_before_the_crash);
   journal->verify();
