@@ -34,7 +34,8 @@ runtime_options options_over(const char* folder, std::string_view durability) {
   // Small, so that the kill finds the index being written, snapshots being taken, and ledgers on their way out and in again.
   store.index_events_in_memory_max = 500;
   return {.journal = rocksdb_journal(folder, store),
-          .bounds = {.snapshot_every_events = 20, .command_ids_kept = 1'000, .live_aggregates_max = 40, .directories = 2}};
+          .bounds = {.snapshot_every_events = 20, .command_ids_kept = 1'000, .live_aggregates_max = 40, .directories = 2},
+          .on_warning = give_up};
 }
 
 [[noreturn]] void run(const char* folder, std::string_view durability, std::uint64_t seed) {
