@@ -66,8 +66,14 @@ public:
 
   /// Brings all that is in memory to files, so that the next opening has nothing to replay.
   void flush();
+  /// Makes durable what has been appended. Throws error(errc::journal_unavailable).
+  void sync_log();
+  /// Throws error(errc::journal_unavailable) where the disk has failed behind the back of a write that was well by itself.
+  void require_no_failure() const;
 
 private:
+  class watcher;
+
   rocksdb_database(const rocksdb_database& damaged, access how);
   void prepare_folder();
   void open(access how);
@@ -87,6 +93,7 @@ private:
   rocksdb::DBOptions db_options_;
   rocksdb::ColumnFamilyOptions log_options_;
   rocksdb::ColumnFamilyOptions keyed_options_;  // of the index and the snapshots
+  std::shared_ptr<watcher> watcher_;
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::ColumnFamilyHandle* default_ = nullptr;
   rocksdb::ColumnFamilyHandle* log_ = nullptr;

@@ -159,7 +159,7 @@ void rocksdb_index::run() {
 void rocksdb_index::write(const generation& generation) const {
   if (generation.places->size() == 0) return;
   // What the index says must be on the disk before the index says it. With synced appends it is.
-  if (sync_log_first_) database_.check(database_.db().SyncWAL(), "sync the log");
+  if (sync_log_first_) database_.sync_log();
 
   const auto& states = generation.streams.states();
   std::vector<std::uint32_t> order(states.size());

@@ -289,7 +289,10 @@ void log_store::unstage() {
   for (const auto stream : touched_) index_.unstage(stream);
 }
 
-void log_store::write() { database_.check(database_.db().Write(write_options_, &batch_), "append", errc::journal_unavailable); }
+void log_store::write() {
+  database_.check(database_.db().Write(write_options_, &batch_), "append", errc::journal_unavailable);
+  database_.require_no_failure();
+}
 
 void log_store::publish() {
   const auto first = last() + 1;
