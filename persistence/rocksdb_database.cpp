@@ -270,6 +270,11 @@ void rocksdb_database::check(const rocksdb::Status& status, std::string_view wha
   refuse(damaged ? damage : errc::journal_unavailable, "cannot " + std::string(what) + ": " + status.ToString());
 }
 
+void rocksdb_database::check_written(const rocksdb::Status& status, std::string_view what) const {
+  const auto first = watcher_->failure();
+  check(first.ok() ? status : first, what, errc::journal_unavailable);
+}
+
 // Refuses whatever is not a store of cairn before RocksDB writes its first byte.
 void rocksdb_database::prepare_folder() {
   namespace fs = std::filesystem;
@@ -438,7 +443,7 @@ rocksdb::Options rocksdb_database::index_file_options() const { return {db_optio
 std::string rocksdb_database::index_file() const { return folder_ + "/index-being-written"; }
 
 void rocksdb_database::flush() {
-  require_no_failure();
+  check_written({}, "flush");
   rocksdb::FlushOptions options;
   check(db_->Flush(options, {log_, snapshots_, meta_}), "flush");
 }
@@ -449,9 +454,7 @@ void rocksdb_database::sync_log() {
   rocksdb::WriteBatch nothing;
   rocksdb::WriteOptions write;
   write.sync = true;
-  check(db_->Write(write, &nothing), "sync the log");
+  check_written(db_->Write(write, &nothing), "sync the log");
 }
-
-void rocksdb_database::require_no_failure() const { check(watcher_->failure(), "write", errc::journal_unavailable); }
 
 }  // namespace cairn::detail

@@ -54,6 +54,10 @@ public:
   /// where the bytes are wrong; the detail says what could not be done, in which folder, and why.
   void check(const rocksdb::Status& status, std::string_view what, errc damage = errc::corrupt_record) const;
 
+  /// The same for a write, which is also not trusted where the disk has failed RocksDB somewhere else. The reason is that of the
+  /// first failure, since later ones may only say that there was one.
+  void check_written(const rocksdb::Status& status, std::string_view what) const;
+
   /// `what`, told of this folder.
   std::string told(const std::string& what) const { return what.starts_with(folder_) ? what : folder_ + ": " + what; }
 
@@ -68,8 +72,6 @@ public:
   void flush();
   /// Makes durable what has been appended. Throws error(errc::journal_unavailable).
   void sync_log();
-  /// Throws error(errc::journal_unavailable) where the disk has failed behind the back of a write that was well by itself.
-  void require_no_failure() const;
 
 private:
   class watcher;

@@ -16,18 +16,19 @@ class Env;
 
 namespace cairn::tests {
 
-/// What a power cut leaves of that which was not synced. The first four are what a file system leaves that extends a file only
-/// after its data is written; the last two are the work of one that does not.
+/// What a power cut leaves of that which was not synced. Names are made and dropped in order, as journaling file systems do it; a
+/// file that was synced in a folder that was not may still be without its name. The first four are what a file system leaves that
+/// extends a file only after its data is written; the last two are the work of one that does not.
 enum class remains {
   synced_only,  ///< nothing
   newest_file,  ///< everything of the last made of the files that are not whole, nothing of the others; every name
-  torn,         ///< of each file some prefix; some of the names
+  torn,         ///< of each file some prefix; the names as they were at some moment
   everything,
   zeros,  ///< every file's full length, zeros from some place on; every name
   pages,  ///< every file's full length, with some pages lost and later ones kept; every name
 };
 
-/// What goes wrong, once, with the `nth` write or sync of those files whose names end in `files`.
+/// What goes wrong, once, with the `nth` write or sync of those files whose names contain `files`.
 struct fault {
   enum class kind {
     write_error,  ///< EIO, nothing is written

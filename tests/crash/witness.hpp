@@ -1,6 +1,9 @@
-// What a test appended, in order, and how much of it was acknowledged: held against the store when it comes back.
+// Stores on a faulty disk, and what a test appended to them, in order, and how much of it was acknowledged: held against the
+// store when it comes back.
 #pragma once
 
+#include "../../persistence/store_environment.hpp"
+#include "faulty_file_system.hpp"
 #include "persistence/journal_conformance.hpp"
 
 #include <cairn/rocksdb_journal.hpp>
@@ -15,6 +18,18 @@
 #include <vector>
 
 namespace cairn::tests {
+
+constexpr std::uint64_t usual_seed = 20'250'101;
+
+/// Little of everything, so that generations of the index, tables and write-ahead logs follow each other quickly.
+inline rocksdb_options small(durability how, std::uint64_t index_events = 60) {
+  return {.durability = how, .block_cache_mib = 8, .index_events_in_memory_max = index_events};
+}
+
+inline std::unique_ptr<rocksdb_store> open_on(faulty_disk& disk, const std::filesystem::path& folder,
+                                              const rocksdb_options& options) {
+  return detail::open_rocksdb_store(folder, options, {.env = disk.env(), .log_buffer_bytes = 64 << 10});
+}
 
 /// What the store has of that which was appended.
 struct found_again {
@@ -109,8 +124,8 @@ private:
     for (const auto& record : found) versions_[record.stream.id] = record.version;
   }
 
-  std::vector<seen> records_;             // acknowledged, and then what was on its way
-  std::set<std::uint64_t> ends_{0};       // the positions at which an append ends
+  std::vector<seen> records_;        // acknowledged, and then what was on its way
+  std::set<std::uint64_t> ends_{0};  // the positions at which an append ends
   std::map<std::string, std::uint64_t> versions_;
   std::uint64_t acknowledged_ = 0;
 };
