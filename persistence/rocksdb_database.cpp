@@ -333,7 +333,12 @@ void rocksdb_database::open_whole() {
   require_write_ahead_logs();
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::Open(db_options_, folder_, families(), &handles, &db);
+  auto status = rocksdb::DB::Open(db_options_, folder_, families(), &handles, &db);
+  if (const auto table = status.IsCorruption() ? give_back_index_table(status.ToString()) : std::string(); !table.empty()) {
+    status = rocksdb::DB::Open(db_options_, folder_, families(), &handles, &db);
+    // Then it was another's, and a damaged folder stays as it is.
+    if (!status.ok()) db_options_.env->DeleteFile(table).PermitUncheckedError();
+  }
   if (is_locked(status)) refuse_locked();
   const auto reason = status.ToString();
   if (status.IsInvalidArgument()) refuse(errc::unknown_format, "is not a store that this program can open: " + reason);
@@ -343,6 +348,18 @@ void rocksdb_database::open_whole() {
   }
   check(status, "open the store", errc::corrupt_store);
   take(db, handles);
+}
+
+// Where RocksDB could not sync the manifest in which it had noted a new table of the index, it deletes that table, and may find
+// the note at the next opening. The table's bytes are still in the file that it was taken in from. Returns the table's name, or
+// nothing where that is not what is wrong.
+std::string rocksdb_database::give_back_index_table(const std::string& reason) const {
+  const auto end = reason.find(".ldb");  // the last name under which RocksDB looked for it
+  const auto slash = reason.rfind('/', end);
+  if (reason.find("No such file") == std::string::npos || end == std::string::npos || slash == std::string::npos) return {};
+  const auto table = folder_ + reason.substr(slash, end - slash) + ".sst";
+  const bool given = std::filesystem::exists(index_file()) && db_options_.env->LinkFile(index_file(), table).ok();
+  return given ? table : std::string();
 }
 
 // Looks for damage that RocksDB would take for a torn tail; under the lock, so that nobody is writing what is looked at.

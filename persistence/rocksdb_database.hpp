@@ -80,6 +80,7 @@ private:
   void prepare_folder();
   void open(access how);
   void open_whole();
+  std::string give_back_index_table(const std::string& reason) const;
   void open_intact();
   void require_write_ahead_logs();
   std::vector<rocksdb::ColumnFamilyDescriptor> families() const;

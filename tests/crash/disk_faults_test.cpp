@@ -132,12 +132,13 @@ TEST_CASE("after a write or a sync that failed the store says why, takes nothing
        " appends taken after a failure; seed " + std::to_string(seed));
 }
 
-TEST_CASE("after a sync of RocksDB's manifest that failed the store goes on, or says why not, and is never a wrong one") {
-  // RocksDB begins a new manifest where it can, and then all is well again. Where it deleted the index's new table, because it
-  // could not sync that it has it, it may find in the manifest that it has: such a store is refused.
-  std::uint64_t refused = 0;
+TEST_CASE(
+    "after a sync of RocksDB's manifest that failed the store goes on, or says why not, and is whole when it is opened again") {
+  // RocksDB begins a new manifest where it can, and then all is well again. It is not where what it was to note was a table of
+  // the index: that it deletes, and may find the note.
+  std::uint64_t stopped = 0;
   std::mt19937_64 random(usual_seed);
-  for (std::uint64_t nth = 1; nth <= 12; ++nth) {
+  for (std::uint64_t nth = 1; nth <= 24; ++nth) {
     CAPTURE(nth);
     const auto how = nth % 2 ? durability::synced : durability::buffered;
     const temporary_folder folder;
@@ -146,21 +147,19 @@ TEST_CASE("after a sync of RocksDB's manifest that failed the store goes on, or 
     {
       faulty_disk disk(path);
       const auto store = open_on(disk, path, small(how));
-      disk.inject({.what = fault::kind::sync_error, .nth = nth, .files = "MANIFEST"});
-      const auto failure = append_until_it_fails(*store, told, random, 100);
+      disk.inject({.what = fault::kind::sync_error, .nth = 1 + nth / 2, .files = "MANIFEST"});
+      const auto failure = append_until_it_fails(*store, told, random, 200);
       if (failure) CHECK(says(failure, errc::journal_unavailable, sync_failed));
+      stopped += failure.has_value();
       CHECK(disk.struck());
     }
-    found_again result;
-    if (const auto refusal = failure_of([&] { result = look_again(path, how, told); })) {
-      CHECK(says(refusal, errc::corrupt_store, "No such file"));
-      ++refused;
-    }
+    const auto result = look_again(path, how, told);
     CHECK(result.lost == 0);
     CHECK(result.torn == 0);
     CHECK(result.wrong == 0);
   }
-  show("disk faults: 12 syncs of the manifest failed, after which " + std::to_string(refused) + " stores were refused");
+  CHECK(stopped > 0);
+  show("disk faults: 24 syncs of the manifest failed, " + std::to_string(stopped) + " of which stopped the store");
 }
 
 // --- the runtime ---
