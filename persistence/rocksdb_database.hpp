@@ -57,6 +57,10 @@ public:
   /// where the bytes are wrong; the detail says what could not be done, in which folder, and why.
   void check(const rocksdb::Status& status, std::string_view what, errc damage = errc::corrupt_record) const;
 
+  /// The same for a write, which is also not trusted where the disk has failed RocksDB somewhere else. The reason is that of the
+  /// first failure, since later ones may only say that there was one.
+  void check_written(const rocksdb::Status& status, std::string_view what) const;
+
   /// `what`, told of this folder.
   std::string told(const std::string& what) const { return what.starts_with(folder_) ? what : folder_ + ": " + what; }
 
@@ -69,12 +73,17 @@ public:
 
   /// Brings all that is in memory to files, so that the next opening has nothing to replay.
   void flush();
+  /// Makes durable what has been appended. Throws error(errc::journal_unavailable).
+  void sync_log();
 
 private:
+  class watcher;
+
   rocksdb_database(const rocksdb_database& damaged, access how);
   void prepare_folder();
   void open(access how);
   void open_whole();
+  std::string give_back_index_table(const std::string& reason) const;
   void open_intact();
   void require_write_ahead_logs();
   std::vector<rocksdb::ColumnFamilyDescriptor> families() const;
@@ -90,6 +99,7 @@ private:
   rocksdb::DBOptions db_options_;
   rocksdb::ColumnFamilyOptions log_options_;
   rocksdb::ColumnFamilyOptions keyed_options_;  // of the index and the snapshots
+  std::shared_ptr<watcher> watcher_;
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::ColumnFamilyHandle* default_ = nullptr;
   rocksdb::ColumnFamilyHandle* log_ = nullptr;

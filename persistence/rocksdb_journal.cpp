@@ -52,7 +52,7 @@ public:
     if (!detail::is_storable(stream)) throw error(errc::invalid_argument, "no aggregate can be called so");
     // A snapshot that a power cut takes away is only made again, so none is worth a sync.
     const auto status = database_.db().Put(rocksdb::WriteOptions(), database_.snapshots(), key(stream, at), slice(bytes));
-    database_.check(status, "save a snapshot of " + to_string(stream), errc::journal_unavailable);
+    database_.check_written(status, "save a snapshot of " + to_string(stream));
   }
 
   std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override {
@@ -327,7 +327,7 @@ void log_store::unstage() {
   for (const auto stream : touched_) index_.unstage(stream);
 }
 
-void log_store::write() { database_.check(database_.db().Write(write_options_, &batch_), "append", errc::journal_unavailable); }
+void log_store::write() { database_.check_written(database_.db().Write(write_options_, &batch_), "append"); }
 
 void log_store::publish() {
   const auto first = last() + 1;
