@@ -340,7 +340,8 @@ void log_store::publish() {
 // call pages clean that never reached the disk. Only reading everything back, by opening the store again, tells.
 void log_store::refuse_from_now_on(const std::exception& reason) {
   index_.abandon();
-  failure_ = std::string("an append failed, and the store takes no more until it is opened again: ") + reason.what();
+  const auto* const known = dynamic_cast<const error*>(&reason);
+  failure_ = "an append failed, and the store takes no more until it is opened again: " + (known ? known->detail() : reason.what());
   throw error(errc::journal_unavailable, failure_);
 }
 
