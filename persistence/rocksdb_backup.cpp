@@ -1,5 +1,7 @@
 #include "rocksdb_backup.hpp"
 
+#include "hex.hpp"
+
 #include <algorithm>
 #include <rocksdb/env.h>
 #include <rocksdb/utilities/backup_engine.h>
@@ -9,17 +11,6 @@ namespace cairn {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The store's id goes with each backup, so that two stores never share a folder of backups.
-std::string as_text(std::string_view id) {
-  static constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (const char byte : id) {
-    text += digits[static_cast<unsigned char>(byte) >> 4];
-    text += digits[static_cast<unsigned char>(byte) & 15];
-  }
-  return text;
-}
 
 void check(const rocksdb::Status& status, const fs::path& folder, const std::string& what) {
   if (!status.ok()) throw error(errc::journal_unavailable, folder.string() + ": cannot " + what + ": " + status.ToString());
@@ -37,7 +28,8 @@ void detail::back_up(const rocksdb_database& database, const fs::path& folder, s
   const std::unique_ptr<rocksdb::BackupEngine> engine(raw);
   std::vector<rocksdb::BackupInfo> known;
   engine->GetBackupInfo(&known);
-  const auto id = as_text(database.store_id());
+  // The store's id goes with each backup, so that two stores never share a folder of backups.
+  const auto id = to_hex(database.store_id());
   for (const auto& backup : known) {
     if (backup.app_metadata != id) {
       throw error(errc::invalid_argument, folder.string() + ": holds backups of another store (" + backup.app_metadata +

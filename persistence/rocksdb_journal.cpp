@@ -6,6 +6,7 @@
 
 #include "append_check.hpp"
 #include "chain.hpp"
+#include "exporter.hpp"
 #include "index_run.hpp"
 #include "log_chunk.hpp"
 #include "log_walk.hpp"
@@ -170,6 +171,9 @@ public:
   chain_head head() const override;
   verification verify(const verify_options& options) const override;
   position backup(const std::filesystem::path& folder, std::size_t keep) override;
+  chain_head export_to(std::ostream& out, const export_options& options) const override {
+    return detail::export_store(database_, out, options);
+  }
   std::uint64_t records_replayed() const override { return replayed_; }
 
 private:
