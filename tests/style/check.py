@@ -101,7 +101,8 @@ def may_include(user, used):
     if user == used:
         return True
     if used not in LIBRARIES:
-        return False if user in LIBRARIES else used == "examples"  # tests and benchmarks try out the examples
+        # Tests and benchmarks try out the examples; tools/command_line is what all programs have in common.
+        return user not in LIBRARIES and used in {"examples", "tools"}
     return user in APPLICATIONS or LIBRARIES.index(used) < LIBRARIES.index(user)
 
 
