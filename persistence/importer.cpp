@@ -7,20 +7,17 @@
 #include "exporter.hpp"
 #include "hex.hpp"
 #include "log_chunk.hpp"
+#include "new_folder.hpp"
 #include "progress_report.hpp"
 #include "rocksdb_database.hpp"
 
 #include <cairn/error.hpp>
 #include <cairn/rocksdb_journal.hpp>
 
-#include <cerrno>
-#include <cstring>
-#include <fcntl.h>
 #include <optional>
 #include <rocksdb/write_batch.h>
 #include <string>
 #include <type_traits>
-#include <unistd.h>
 
 namespace cairn {
 namespace {
@@ -32,56 +29,6 @@ using detail::document;
 constexpr std::size_t batch_bytes = std::size_t{1} << 20;
 
 [[noreturn]] void refuse(const std::string& what) { throw error(errc::corrupt_record, what); }
-
-[[noreturn]] void refuse_disk(const fs::path& path, const std::string& what, int reason) {
-  throw error(errc::journal_unavailable, path.string() + ": cannot " + what + ": " + std::strerror(reason));
-}
-
-void sync_folder(const fs::path& folder) {
-  const int opened = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = opened >= 0 && fsync(opened) == 0;
-  const int reason = errno;
-  if (opened >= 0) close(opened);
-  if (!synced) refuse_disk(folder, "be brought to the disk", reason);
-}
-
-/// Where a store grows until it is known to be right: a folder beside the one that it is to be.
-class workplace {
-public:
-  explicit workplace(const fs::path& target) {
-    std::error_code failure;
-    target_ = fs::weakly_canonical(fs::absolute(target), failure);
-    if (failure || target_.empty()) refuse_disk(target, "be found", failure.value());
-    if (!target_.has_filename()) target_ = target_.parent_path();
-    if (fs::exists(target_, failure) && !(fs::is_directory(target_, failure) && fs::is_empty(target_, failure))) {
-      throw error(errc::invalid_argument, target_.string() + ": is not an empty folder; import into a new one");
-    }
-    fs::create_directories(target_.parent_path(), failure);
-    if (failure) refuse_disk(target_.parent_path(), "be made", failure.value());
-    auto name = target_.string() + ".import-XXXXXX";
-    if (!mkdtemp(name.data())) refuse_disk(name, "be made", errno);
-    path_ = name;
-  }
-  ~workplace() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  workplace(const workplace&) = delete;
-  workplace& operator=(const workplace&) = delete;
-
-  const fs::path& path() const { return path_; }
-
-  void become_target() {
-    sync_folder(path_);
-    if (rename(path_.c_str(), target_.c_str()) != 0) refuse_disk(target_, "take the place of the folder", errno);
-    path_.clear();
-    sync_folder(target_.parent_path());
-  }
-
-private:
-  fs::path target_;
-  fs::path path_;  // empty once it has become the target
-};
 
 /// Builds the log.
 class log_builder {
@@ -252,7 +199,7 @@ void require_sound(const fs::path& folder, const chain_head& head, const progres
 chain_head import_rocksdb_journal(std::istream& in, const fs::path& folder, const progress_function& tell) {
   export_reader records(in);
   const auto store_id = records.header();
-  workplace place(folder);
+  detail::new_folder place(folder, "import");
   chain_head head;
   {
     detail::rocksdb_database database(place.path(), {}, {});

@@ -228,7 +228,6 @@ command command_in(CLI::App& app, int argc, char** argv, settings& chosen) {
   app.set_help_flag("-h,--help", "This text");
   const auto help = std::make_shared<command_line::plain_help>();
   help->label("SUBCOMMAND", "COMMAND");
-  help->label("Subcommands", "Commands");
   help->label("Positionals", "Folders");
   app.formatter(help);
   app.require_subcommand(1);
@@ -236,6 +235,7 @@ command command_in(CLI::App& app, int argc, char** argv, settings& chosen) {
   command asked = nullptr;
   const auto add = [&](const char* name, command run, const std::string& description) {
     auto* const one = app.add_subcommand(name, description);
+    one->group("Commands");
     one->callback([&asked, run] { asked = run; });
     return one;
   };
