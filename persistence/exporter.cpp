@@ -25,16 +25,38 @@ constexpr std::size_t write_bytes = std::size_t{1} << 18;
 class exporter {
 public:
   exporter(const rocksdb_database& database, std::ostream& out, const export_options& options)
-      : out_(out), format_(options.format), log_(database), chain_(database.store_id()),
+      : database_(database), out_(out), format_(options.format), log_(database), chain_(database.store_id()),
         progress_(options.progress, last_position()) {
     add({{"format", export_name}, {"version", export_version}, {"store", to_hex(database.store_id())}});
   }
 
-  /// Writes everything. Where it throws error(errc::corrupt_record), what comes before the damage has been written, and end()
-  /// can follow.
+  /// Writes everything. Throws error(errc::corrupt_record) at the first damage.
   void write_records() {
-    for (bool more = log_.first(); more; more = log_.next()) write_chunk();
+    for (bool more = log_.first(); more; more = log_.next()) write_chunk(log_.key(), log_.value());
     progress_.end();
+  }
+
+  /// Writes what comes before the first damage, and says what that is; nothing where there is none.
+  std::string write_intact_records() {
+    try {
+      write_records();
+      return {};
+    } catch (const error& failure) {
+      if (failure.kind() != errc::corrupt_record) throw;
+    }
+    // A table that cannot be opened keeps a walk from all the others; asked for one by one, their chunks can still be had.
+    try {
+      for (std::string value;;) {
+        const auto key = log_key(chain_.next());
+        const std::string_view key_bytes(key.data(), key.size());
+        const auto status = database_.db().Get({}, database_.log(), slice(key_bytes), &value);
+        database_.check(status, "read the record at position " + std::to_string(chain_.next().value));
+        write_chunk(key_bytes, value);
+      }
+    } catch (const error& failure) {
+      if (failure.kind() != errc::corrupt_record) throw;
+      return failure.detail();
+    }
   }
 
   chain_head end() {
@@ -47,17 +69,21 @@ public:
   }
 
 private:
-  std::uint64_t last_position() { return log_.last() ? log_.chunk().end().value - 1 : 0; }
+  std::uint64_t last_position() {
+    try {
+      return log_.last() ? log_.chunk().end().value - 1 : 0;
+    } catch (const error&) { return 0; }  // will be told when everything before it has been written
+  }
 
   // A chunk that turns out to be damaged leaves nothing of itself.
-  void write_chunk() {
+  void write_chunk(std::string_view key, std::string_view value) {
     const auto before = text_.size();
     try {
-      auto chunk = log_.chunk();
+      chunk_reader chunk(key, value);
       chain_.require(chunk);
       auto next = chunk.first();
       for (; !chunk.done(); next = next + 1) add_record(decode_record(next, chunk.next()), chunk.first());
-      chain_.pass(log_.key(), log_.value(), next);
+      chain_.pass(key, value, next);
       progress_.add(chunk.count());
     } catch (const error&) {
       text_.resize(before);
@@ -89,6 +115,7 @@ private:
     throw error(errc::journal_unavailable, "the export cannot be written: " + reason);
   }
 
+  const rocksdb_database& database_;
   std::ostream& out_;
   const export_format format_;
   log_walk log_;
@@ -127,12 +154,7 @@ intact_export export_intact_records(const std::filesystem::path& folder, std::os
   const detail::rocksdb_database database(folder, {}, {}, detail::access::intact);
   detail::exporter exporter(database, out, options);
   intact_export result;
-  try {
-    exporter.write_records();
-  } catch (const error& failure) {
-    if (failure.kind() != errc::corrupt_record) throw;
-    result.damage = failure.detail();
-  }
+  result.damage = exporter.write_intact_records();
   result.head = exporter.end();
   if (result.damage.empty()) result.damage = detail::missing_records(database, result.head.through);
   return result;

@@ -63,9 +63,9 @@ std::optional<std::string> from_base64(std::string_view text) {
   if (text.empty()) return std::string();
   if (text.size() % 4 != 0 || text.size() > 2 * limits::record_bytes_max) return std::nullopt;
   std::string bytes(text.size() / 4 * 3, '\0');
-  if (EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()), octets(text), static_cast<int>(text.size())) < 0) {
-    return std::nullopt;
-  }
+  const auto decoded =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()), octets(text), static_cast<int>(text.size()));
+  if (decoded != static_cast<int>(bytes.size())) return std::nullopt;
   bytes.resize(bytes.size() - (text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0));
   return bytes;
 }

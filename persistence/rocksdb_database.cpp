@@ -331,7 +331,12 @@ void rocksdb_database::open_intact() {
   options.track_and_verify_wals_in_manifest = false;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::OpenForReadOnly(options, folder_, families(), &handles, &db);
+  auto status = rocksdb::DB::OpenForReadOnly(options, folder_, families(), &handles, &db);
+  if (status.IsCorruption()) {
+    // A table that cannot even be opened then fails where it is read, and what comes before it can be had.
+    options.paranoid_checks = false;
+    status = rocksdb::DB::OpenForReadOnly(options, folder_, families(), &handles, &db);
+  }
   if (!status.ok()) refuse(errc::corrupt_store, "cannot be read at all: " + status.ToString());
   take(db, handles);
 }

@@ -182,8 +182,10 @@ int import_store(const settings& chosen) {
   if (size > 0) {
     read = [&] { return std::clamp(static_cast<double>(file.tellg()) / static_cast<double>(size), 0.0, 1.0); };
   }
-  const auto head =
-      cairn::import_rocksdb_journal(chosen.input.empty() ? std::cin : file, chosen.folder, shown.function("importing", read));
+  const auto tell = [reading = shown.function("reading", read), checking = shown.function("checking")](auto done, auto of) {
+    (of == 0 ? reading : checking)(done, of);
+  };
+  const auto head = cairn::import_rocksdb_journal(chosen.input.empty() ? std::cin : file, chosen.folder, tell);
   shown.clear();
   say(counted(head.through.value, "record") + " in " + chosen.folder + ", equal to the store that was exported\nhead " +
       to_string(head) + "\n");

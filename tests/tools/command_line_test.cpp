@@ -20,8 +20,8 @@ struct cairn_shell : shell {
   std::string exported;
 };
 
-/// Flips a bit in the middle of the largest file of this kind.
-void damage(const fs::path& folder, const std::string& extension) {
+/// Flips a bit in the largest file of this kind, behind `share` of its bytes.
+void damage(const fs::path& folder, const std::string& extension, double share = 0.5) {
   fs::path largest;
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (entry.path().extension() != extension) continue;
@@ -29,7 +29,8 @@ void damage(const fs::path& folder, const std::string& extension) {
   }
   auto bytes = contents(largest);
   REQUIRE(bytes.size() > 1000);
-  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  auto& byte = bytes[static_cast<std::size_t>(share * static_cast<double>(bytes.size()))];
+  byte = static_cast<char>(byte ^ 1);
   overwrite(largest, bytes);
 }
 
@@ -135,6 +136,12 @@ TEST_CASE("an export that cannot be written is an error and leaves nothing behin
   run("export stock 2> errors | true");
   CHECK(run.text_of("errors") == "cairn export: the export cannot be written: Broken pipe.\n");
   fs::remove(run.in("errors"));
+  CHECK(run("export stock --output .").mentions("cannot write .: it is a folder."));
+  const auto missing = run("export stock --output no/such/folder/x");
+  CHECK(missing.code == 2);
+  CHECK(missing.mentions("cannot write no/such/folder/x: No such file or directory."));
+  CHECK(run("verify stock > /dev/full").code == 2);
+  CHECK(run.files() == 1);
 }
 
 TEST_CASE("an import that is refused says why and leaves nothing behind") {
@@ -162,34 +169,45 @@ TEST_CASE("an export of a sound store is the same with --intact") {
   CHECK(run.text_of("errors").empty());
 }
 
-TEST_CASE("of a damaged store --intact saves what comes before the damage, and says where that is") {
-  for (const std::string extension : {".sst", ".log"}) {
-    CAPTURE(extension);
-    const cairn_shell run;
-    const auto damaged = run.in("damaged");
-    chain_head head = run.head;
-    if (extension == ".sst") {
-      fs::copy(run.stock(), damaged);
-    } else {
-      // As a process leaves it that has died: with all that is new in the write-ahead log only.
-      const auto store = open_store(run.stock());
-      append_many(*store, 4'000);
-      head = store->head();
-      fs::copy(run.stock(), damaged);
-    }
-    damage(damaged, extension);
-    CHECK(run("export damaged").code == 1);
-    const auto result = run("export damaged --intact > saved");
-    CHECK_MESSAGE(result.code == 1, result.said);
-    CHECK_MESSAGE(result.said.starts_with("Exported up to position "), result.said);
-    CHECK_MESSAGE(result.mentions("The export is complete up to there and can be imported."), result.said);
-    CHECK(run("import saved_store --input saved").code == 0);
-    const auto saved = open_store(run.in("saved_store"))->head();
-    CHECK(result.mentions("Exported up to position " + std::to_string(saved.through.value) + ","));
-    CHECK(saved.through.value > 100);
-    CHECK(saved.through < head.through);
-    CHECK(run("verify stock --head " + to_string(saved)).code == 0);
+/// What --intact makes of `damaged`, a damaged copy of `stock`: its head, which must be on the way of `stock`.
+chain_head saved_from_damaged(const cairn_shell& run) {
+  CHECK(run("export damaged > output").code == 1);
+  const auto result = run("export damaged --intact > saved");
+  CHECK_MESSAGE(result.code == 1, result.said);
+  CHECK_MESSAGE(result.mentions("The export is complete up to there and can be imported."), result.said);
+  CHECK(run("import saved_store --input saved").code == 0);
+  const auto saved = open_store(run.in("saved_store"))->head();
+  CHECK_MESSAGE(result.said.starts_with("Exported up to position " + std::to_string(saved.through.value) + ","), result.said);
+  CHECK(run("verify stock --head " + to_string(saved)).code == 0);
+  fs::remove_all(run.in("saved_store"));
+  fs::remove_all(run.in("damaged"));
+  return saved;
+}
+
+TEST_CASE("of a store with a damaged table --intact saves what comes before the damage, and says where that is") {
+  const cairn_shell run;
+  for (const std::uint64_t events : {3'000, 4'000, 5'000, 10'000}) append_many(*open_store(run.stock()), events);  // a table each
+  for (const double share : {0.1, 0.5, 0.9, 0.999}) {
+    CAPTURE(share);
+    fs::copy(run.stock(), run.in("damaged"));
+    damage(run.in("damaged"), ".sst", share);
+    const auto saved = saved_from_damaged(run);
+    CHECK(saved.through.value >= 5'000);  // all that is not in the damaged table, the largest one
+    CHECK(saved.through.value < 10'000);
   }
+}
+
+TEST_CASE("of a store with a damaged write-ahead log --intact saves what comes before the damage, and says where that is") {
+  const cairn_shell run;
+  auto store = open_store(run.stock());
+  append_many(*store, 4'000);
+  // As a process leaves it that has died: with all that is new in the write-ahead log only.
+  fs::copy(run.stock(), run.in("damaged"));
+  store.reset();
+  damage(run.in("damaged"), ".log");
+  const auto saved = saved_from_damaged(run);
+  CHECK(saved.through > run.head.through);
+  CHECK(saved.through.value < 4'000);
 }
 
 TEST_CASE("a backup is restored and verified, and neither overwrites anything") {
