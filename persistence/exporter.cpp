@@ -38,11 +38,13 @@ public:
 
   /// Writes what comes before the first damage, and says what that is; nothing where there is none.
   std::string write_intact_records() {
+    std::string met;
     try {
       write_records();
       return {};
     } catch (const error& failure) {
       if (failure.kind() != errc::corrupt_record) throw;
+      met = failure.detail();
     }
     // A table that cannot be opened keeps a walk from all the others; asked for one by one, their chunks can still be had.
     try {
@@ -50,6 +52,7 @@ public:
         const auto key = log_key(chain_.next());
         const std::string_view key_bytes(key.data(), key.size());
         const auto status = database_.db().Get({}, database_.log(), slice(key_bytes), &value);
+        if (status.IsNotFound()) return met;
         database_.check(status, "read the record at position " + std::to_string(chain_.next().value));
         write_chunk(key_bytes, value);
       }
