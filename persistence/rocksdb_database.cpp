@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::uint32_t store_format = 1;
 constexpr std::string_view format_key = "format";
+constexpr std::string_view format_unfinished = "unfinished";
 constexpr std::string_view store_id_key = "store id";
 constexpr std::string_view epoch_key = "epoch";
 
@@ -224,7 +225,11 @@ rocksdb_database::rocksdb_database(const std::filesystem::path& folder, const ro
   log_options_ = make_log_options(cache);
   log_options_.write_buffer_size = environment.log_buffer_bytes;
   keyed_options_ = make_keyed_options(cache);
-  if (how == access::whole) prepare_folder();
+  if (how == access::whole) {
+    prepare_folder();
+  } else {
+    require_unlocked();
+  }
   open(how);
 }
 
@@ -375,6 +380,17 @@ void rocksdb_database::require_write_ahead_logs() {
   if (damage) refuse_damaged_records(*damage);
 }
 
+// What is being written meanwhile would look like damage. Nobody can write where not even the lock can be made.
+void rocksdb_database::require_unlocked() {
+  rocksdb::FileLock* lock = nullptr;
+  if (!std::filesystem::exists(folder_ + "/LOCK")) return;
+  if (const auto status = db_options_.env->LockFile(folder_ + "/LOCK", &lock); status.ok()) {
+    check(db_options_.env->UnlockFile(lock), "unlock the folder");
+  } else if (is_locked(status)) {
+    refuse_locked();
+  }
+}
+
 void rocksdb_database::refuse_locked() const {
   refuse(errc::store_in_use, "is open in this or another process; close it there, or choose another folder");
 }
@@ -401,7 +417,12 @@ void rocksdb_database::open_intact() {
   options.create_missing_column_families = false;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::OpenForReadOnly(options, folder_, families(), &handles, &db);
+  auto status = rocksdb::DB::OpenForReadOnly(options, folder_, families(), &handles, &db);
+  if (status.IsCorruption()) {
+    // A table that cannot even be opened then fails where it is read, and what comes before it can be had.
+    options.paranoid_checks = false;
+    status = rocksdb::DB::OpenForReadOnly(options, folder_, families(), &handles, &db);
+  }
   if (!status.ok()) refuse(errc::corrupt_store, "cannot be read at all: " + status.ToString());
   take(db, handles);
 }
@@ -422,6 +443,7 @@ void rocksdb_database::read_meta(access how) {
     store_id_ = random_id();
     return write_meta(true);
   }
+  if (format == format_unfinished) refuse(errc::unknown_format, "is left of an import that did not come to its end; delete it");
   std::uint32_t version = 0;
   if (format.size() == sizeof version) std::memcpy(&version, format.data(), sizeof version);
   if (version != store_format) {
@@ -446,6 +468,17 @@ void rocksdb_database::write_meta(bool fresh) {
   rocksdb::WriteOptions write;
   write.sync = true;
   check(db_->Write(write, &batch), "write its meta data", errc::corrupt_store);
+}
+
+void rocksdb_database::disown() {
+  rocksdb::WriteOptions write;
+  write.sync = true;
+  check(db_->Put(write, meta_, slice(format_key), slice(format_unfinished)), "write its meta data", errc::corrupt_store);
+}
+
+void rocksdb_database::adopt(const std::string& store_id) {
+  store_id_ = store_id;
+  write_meta(true);
 }
 
 void rocksdb_database::clear_index() {

@@ -31,7 +31,7 @@ inline constexpr const char* what_to_do_about_the_index =
 /// How to open a folder.
 enum class access {
   whole,   ///< as a store: for reading and writing, and only if it is sound
-  intact,  ///< for reading what a damaged store still holds up to the first damage of its write-ahead log; writes nothing
+  intact,  ///< for reading what a damaged store still holds up to the first damage of its write-ahead log; changes nothing
 };
 
 /// An open folder. Immovable: RocksDB's handles refer to it.
@@ -64,6 +64,11 @@ public:
   /// `what`, told of this folder.
   std::string told(const std::string& what) const { return what.starts_with(folder_) ? what : folder_ + ": " + what; }
 
+  /// Makes a store that was made just now one that can be opened no more, until adopt() gives it its identity.
+  void disown();
+  /// Makes it the store with the id `store_id`.
+  void adopt(const std::string& store_id);
+
   /// Makes the index empty, as it is before the first write-behind.
   void clear_index();
   /// What the files of the index are written with.
@@ -86,6 +91,7 @@ private:
   std::string give_back_index_table(const std::string& reason) const;
   void open_intact();
   void require_write_ahead_logs();
+  void require_unlocked();
   std::vector<rocksdb::ColumnFamilyDescriptor> families() const;
   void take(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHandle*>& handles);
   void read_meta(access how);

@@ -6,6 +6,7 @@
 
 #include "append_check.hpp"
 #include "chain.hpp"
+#include "exporter.hpp"
 #include "index_run.hpp"
 #include "log_chunk.hpp"
 #include "log_walk.hpp"
@@ -168,6 +169,9 @@ public:
   chain_head head() const override;
   verification verify(const verify_options& options) const override;
   position backup(const std::filesystem::path& folder, std::size_t keep) override;
+  chain_head export_to(std::ostream& out, const export_options& options) const override {
+    return detail::export_store(database_, out, options);
+  }
   std::uint64_t records_replayed() const override { return replayed_; }
 
 private:
@@ -341,7 +345,8 @@ void log_store::publish() {
 void log_store::refuse_from_now_on(const std::exception& reason) {
   index_.abandon();
   const auto* const known = dynamic_cast<const error*>(&reason);
-  failure_ = "an append failed, and the store takes no more until it is opened again: " + (known ? known->detail() : reason.what());
+  failure_ =
+      "an append failed, and the store takes no more until it is opened again: " + (known ? known->detail() : reason.what());
   throw error(errc::journal_unavailable, failure_);
 }
 

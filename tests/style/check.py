@@ -90,6 +90,8 @@ THIRD_PARTY = [
      path.parts[:2] == ("tests", "crash"),
      "RocksDB stays in the sources and private headers of persistence/, and in its tests, which damage stores"),
     ("openssl/", lambda path: path.parts[0] == "persistence", "OpenSSL stays in persistence/"),
+    ("nlohmann/", lambda path: path.parts[0] == "persistence" and "include" not in path.parts,
+     "nlohmann-json stays in the sources and private headers of persistence/"),
 ]
 STANDARD_HEADER = re.compile(r"[a-z_0-9]+")
 NOT_FOR_VALUES = {"condition_variable", "filesystem", "fstream", "future", "iostream", "mutex", "shared_mutex", "thread"}
@@ -100,7 +102,8 @@ def may_include(user, used):
     if user == used:
         return True
     if used not in LIBRARIES:
-        return False if user in LIBRARIES else used == "examples"  # tests and benchmarks try out the examples
+        # Tests and benchmarks try out the examples; tools/command_line is what all programs have in common.
+        return user not in LIBRARIES and used in {"examples", "tools"}
     return user in APPLICATIONS or LIBRARIES.index(used) < LIBRARIES.index(user)
 
 
