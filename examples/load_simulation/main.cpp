@@ -172,8 +172,12 @@ private:
   bool temporary_;
 };
 
-std::shared_ptr<cairn::journal> open_store(const store_folder& folder, const settings& chosen) {
+std::shared_ptr<cairn::journal> open_store(const store_folder& folder, const settings& chosen, progress& shown) {
   cairn::rocksdb_options options;
+  // After an end that was none, records are read to find out what there is.
+  options.opening = [&shown](std::uint64_t done, std::uint64_t of) {
+    shown.doing("opening the store: " + grouped(done) + " of " + grouped(of) + " records of its log read");
+  };
   options.durability = chosen.durability == "synced" ? cairn::durability::synced : cairn::durability::buffered;
   try {
     return cairn::rocksdb_journal(folder.path(), options);
@@ -284,7 +288,7 @@ void prove(const store_folder& folder, const settings& chosen, const workload& w
            const std::vector<standing>& books, progress& shown, report& about) {
   shown.doing("opening the store again");
   const auto opening = clock::now();
-  auto journal = open_store(folder, chosen);
+  auto journal = open_store(folder, chosen, shown);
   about.open_seconds = std::chrono::duration<double>(clock::now() - opening).count();
   shown.doing("reading the whole log");
   about.log = fold_log(*journal, stop);
@@ -363,7 +367,7 @@ int simulate(settings chosen) {
   std::vector<standing> at_start(work.products.size());
   auto books = at_start;
   {
-    auto journal = open_store(folder, chosen);
+    auto journal = open_store(folder, chosen, shown);
     const auto& store = *journal;
     about.events_before = store.last().value;
     cairn::runtime runtime(runtime_over(std::move(journal), chosen));
