@@ -139,12 +139,14 @@ TEST_CASE("the journal on RocksDB and the plain reference cannot be told apart b
   const auto operations = setting("CAIRN_TEST_OPERATIONS", 105'000);
   INFO("to see it again: scripts/test conformance --seed ", seed, " --operations ", operations);
   show("lockstep: seed " + std::to_string(seed) + ", " + std::to_string(operations) + " operations in all");
+  const auto share = (operations + std::size(variants) - 1) / std::size(variants);
+  auto next_seed = seed;
   for (const auto& [name, index_events] : variants) {
     INFO(name);
     const temporary_folder folder;
-    const auto share = (operations + std::size(variants) - 1) / std::size(variants);
-    const auto report = journal_lockstep(on_rocksdb(folder, index_events), {.seed = seed, .operations = share});
-    show("  " + std::to_string(share) + " " + name + ": " + to_string(report));
+    const auto report = journal_lockstep(on_rocksdb(folder, index_events), {.seed = next_seed, .operations = share});
+    show("  " + std::to_string(share) + " " + name + ", seed " + std::to_string(next_seed) + ": " + to_string(report));
+    ++next_seed;  // so that no two do the same
   }
 }
 

@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <doctest/doctest.h>
-#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -77,7 +77,7 @@ private:
     if (kind < 720) return compare_one(any_stream(), any_range());
     if (kind < 820) return compare_highest(any_stream());
     if (kind < 880) return compare_everything(below(reference_->last().value + 3), below(60));
-    if (kind < 998 || !store_.keeps_what_was_closed) return use_snapshots();
+    if (kind < 999 || !store_.keeps_what_was_closed) return use_snapshots();
     reopen();
   }
 
@@ -103,11 +103,12 @@ private:
     return payloads;
   }
 
-  /// Mostly the version that stands, sometimes one that only an append before it in the same call makes right.
+  /// Mostly the version that the aggregate will have by then, with what the call has for it already.
   std::uint64_t any_expected(const stream_id& stream) {
-    const auto stands = reference_->highest(stream).value;
-    if (one_in(5)) return stands + below(3);
-    return one_in(10) && stands > 0 ? stands - 1 : stands;
+    const auto known = planned_.find(stream);
+    const auto stands = known != planned_.end() ? known->second : reference_->highest(stream).value;
+    if (!one_in(10)) return stands;
+    return stands > 0 && one_in(2) ? stands - 1 : stands + 1 + below(2);
   }
 
   std::vector<draft> any_append() {
@@ -118,6 +119,7 @@ private:
       const auto is_chosen = [&](const draft& draft) { return draft.stream == chosen; };
       if (std::any_of(drafts.begin(), drafts.end(), is_chosen)) continue;
       drafts.emplace_back(chosen, any_expected(chosen), any_payloads(), command_id);
+      planned_[chosen] = drafts.back().expected.value + drafts.back().payloads.size();
     }
     return drafts;
   }
@@ -143,6 +145,7 @@ private:
   // --- operations ---
 
   void append_something() {
+    planned_.clear();
     std::vector<std::vector<draft>> appends(1 + below(4));
     for (auto& drafts : appends) drafts = any_append();
     compare_append(appends);
@@ -154,6 +157,7 @@ private:
 
   void repeat_something() {
     if (earlier_.empty()) return append_something();
+    planned_.clear();
     std::vector<std::vector<draft>> appends;
     for (auto left = 1 + below(3); left > 0; --left) {
       appends.push_back(one_in(3) ? any_append() : one_like_an_earlier());
@@ -295,7 +299,8 @@ private:
   std::unique_ptr<journal> journal_;
   std::mt19937_64 random_;
   std::uint64_t operation_ = 0;
-  std::deque<std::vector<draft>> earlier_;
+  std::map<stream_id, std::uint64_t> planned_;  // the versions after what the next call has so far
+  std::deque<std::vector<draft>> earlier_;      // appends to repeat
   lockstep_report report_;
 };
 

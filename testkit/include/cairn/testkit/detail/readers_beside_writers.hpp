@@ -56,7 +56,7 @@ private:
   /// The slow reader looks so long at every 50th record that so many more are appended meanwhile.
   static constexpr std::uint64_t lead_ = 40;
   /// An append that has not come so far by then waits for the reader, which it must not.
-  static constexpr std::chrono::seconds patience_{20};
+  static constexpr std::chrono::seconds patience_{10};
 
   const stream_id left_{"product", "left"};
   const stream_id right_{"product", "right"};
