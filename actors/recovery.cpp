@@ -2,6 +2,8 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 
@@ -40,6 +42,15 @@ std::uint64_t take_fixed(std::string_view& bytes) {
   return value;
 }
 
+// Unpacking is lenient: a field that was renamed would come back empty without a word. In any order, because an unordered
+// container has none.
+bool same_bytes_in_any_order(std::string_view one, std::string_view other) {
+  std::array<std::int64_t, 256> balance{};
+  for (const char byte : one) ++balance[static_cast<unsigned char>(byte)];
+  for (const char byte : other) --balance[static_cast<unsigned char>(byte)];
+  return std::all_of(balance.begin(), balance.end(), [](std::int64_t left) { return left == 0; });
+}
+
 // Takes what a snapshot holds into a fresh aggregate. Says why where it cannot; `into` is then good for nothing.
 std::string take_snapshot(const stored_snapshot& stored, version head, const aggregate_type& type, recovered& into) {
   try {
@@ -54,6 +65,11 @@ std::string take_snapshot(const stored_snapshot& stored, version head, const agg
       into.commands.remember(answer.command_id, version{answer.last}, answer.events, answer.result);
     }
     into.state->load(content.state);
+    std::string again;
+    into.state->save(again);
+    if (!same_bytes_in_any_order(again, content.state)) {
+      return "it does not read back as it was written, so the state's type has changed without a new schema_version";
+    }
     into.version = into.snapshot = content.version;
     into.recorded_at = content.recorded_at;
     return {};
@@ -67,7 +83,16 @@ std::string take_snapshot(const stored_snapshot& stored, version head, const agg
 void load_snapshot(journal& store, const aggregate_type& type, stream_view stream, const warn_function& warn,
                    recovery_bounds bounds, recovered& into) {
   auto at_most = bounds.version;
-  while (const auto stored = store.snapshots().latest(stream, at_most)) {
+  const auto next = [&]() -> std::optional<stored_snapshot> {
+    try {
+      return store.snapshots().latest(stream, at_most);
+    } catch (const error& failure) {
+      // Where the events cannot be read either, reading them says so.
+      warn("no snapshot of " + to_string(stream) + " can be read, so all of its events are: " + failure.detail());
+      return std::nullopt;
+    }
+  };
+  while (const auto stored = next()) {
     // Asked after the snapshot was read: only what is durable is ever saved, so the head cannot be behind by mere bad timing.
     recovered found{type.make(), {}, {}, command_window(into.commands.capacity()), {}, 0};
     const auto why_not = take_snapshot(*stored, store.highest(stream), type, found);

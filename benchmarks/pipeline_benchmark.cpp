@@ -6,8 +6,12 @@
 //   bare store   rocksdb_journal alone, appending records of the same size in batches of the pipeline's mean size
 // A closed loop: a window of commands is always in flight, and one client thread gets the answers and asks again. The engine is
 // driven below cairn::runtime, which has no way to leave the journal out; the answers are posted to an io_context as there.
-// In the end, one directory actor in the place of eight: whether the way to an aggregate is the bottleneck.
+// In the end, what the hash chain costs, and one directory actor in the place of eight: whether the way to an aggregate is the
+// bottleneck.
+#include "measure.hpp"
 #include "product.hpp"
+
+#include "../persistence/store_environment.hpp"
 
 #include <cairn/actors/engine.hpp>
 #include <cairn/actors/typed_operation.hpp>
@@ -38,7 +42,7 @@ namespace {
 
 namespace asio = boost::asio;
 using namespace cairn;
-using steady = std::chrono::steady_clock;
+using namespace cairn::benchmarks;
 
 // Pads the event to about 100 bytes of record, the size that everything is quoted for.
 const std::string reason = "a delivery from the warehouse in the north, as ordered";
@@ -62,16 +66,6 @@ double cpu_seconds() {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
   };
   return seconds(used.ru_utime) + seconds(used.ru_stime);
-}
-
-double seconds_since(steady::time_point start) { return std::chrono::duration<double>(steady::now() - start).count(); }
-
-std::filesystem::path fresh_folder() {
-  static int made = 0;
-  const auto folder =
-      std::filesystem::temp_directory_path() / ("cairn-benchmark-" + std::to_string(::getpid()) + "-" + std::to_string(made++));
-  std::filesystem::remove_all(folder);
-  return folder;
 }
 
 // Each slot of the window always has one command on its way, for one product after another.
@@ -145,11 +139,13 @@ private:
   std::atomic<std::size_t> left_;
 };
 
-pipeline_figures run_pipeline(scenario what, double seconds, bool with_journal, actors::settings bounds = {}) {
+pipeline_figures run_pipeline(scenario what, double seconds, bool with_journal, actors::settings bounds = {},
+                              detail::store_environment environment = {}) {
   const auto folder = fresh_folder();
   pipeline_figures figures;
   {
-    std::shared_ptr<journal> store = with_journal ? rocksdb_journal(folder) : nullptr;
+    std::shared_ptr<journal> store;
+    if (with_journal) store = detail::open_rocksdb_store(folder, {}, environment);
     const auto warn = [](const std::string& sentence) { std::fprintf(stderr, "%s\n", sentence.c_str()); };
     actors::engine engine(store, system_now, warn, bounds);
     store.reset();
@@ -225,40 +221,6 @@ double run_bare_store(scenario what, std::size_t batch, double seconds) {
   return rate;
 }
 
-// How long a cache line takes from one thread to another and back: shared machines put their cores now near, now far.
-double core_round_trip_ns() {
-  constexpr int rounds = 200'000;
-  std::atomic<int> line{0};
-  std::thread other([&line] {
-    for (int round = 0; round < rounds; ++round) {
-      while (line.load(std::memory_order_acquire) != 2 * round + 1) {}
-      line.store(2 * round + 2, std::memory_order_release);
-    }
-  });
-  const auto start = steady::now();
-  for (int round = 0; round < rounds; ++round) {
-    line.store(2 * round + 1, std::memory_order_release);
-    while (line.load(std::memory_order_acquire) != 2 * round + 2) {}
-  }
-  const double took = seconds_since(start);
-  other.join();
-  return took * 1e9 / rounds;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-std::string with_spread(const std::vector<double>& values, const char* format) {
-  char text[128], least[32], most[32], middle[32];
-  std::snprintf(least, sizeof least, format, *std::min_element(values.begin(), values.end()));
-  std::snprintf(middle, sizeof middle, format, median(values));
-  std::snprintf(most, sizeof most, format, *std::max_element(values.begin(), values.end()));
-  std::snprintf(text, sizeof text, "%s (%s to %s)", middle, least, most);
-  return text;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -282,7 +244,7 @@ int main(int argc, char** argv) {
 
   const bool terminal = ::isatty(STDERR_FILENO) != 0;
   const std::vector<scenario> scenarios{{1'000, 1'000}, {1'000, 10'000}, {100'000, 10'000}, {1, 1'000}};
-  const int steps = static_cast<int>(scenarios.size()) * rounds * 3 + rounds * 2;
+  const int steps = static_cast<int>(scenarios.size()) * rounds * 3 + rounds * 4;
   int step = 0;
   const auto progress = [&](const char* what) {
     ++step;
@@ -331,6 +293,16 @@ int main(int argc, char** argv) {
         median(against_none), median(against_bare), median(batch), median(commit));
     rows += row;
   }
+  std::vector<double> chained;
+  for (int round = 0; round < rounds; ++round) {
+    progress("without the chain");
+    const auto without = run_pipeline({1'000, 10'000}, seconds, true, {}, {.chained = false}).commands_per_second;
+    progress("with the chain");
+    chained.push_back(run_pipeline({1'000, 10'000}, seconds, true).commands_per_second / without);
+  }
+  if (terminal) std::fprintf(stderr, "\r\033[K");
+  std::printf("1000 products, 10000 in flight: with the hash chain, against a log without it\n  ratio                 %s\n\n",
+              with_spread(chained, "%.2f").c_str());
   std::vector<double> one_directory;
   for (int round = 0; round < rounds; ++round) {
     progress("eight directories");

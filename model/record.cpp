@@ -244,7 +244,9 @@ std::vector<std::pair<std::string, std::string>> metadata_keys(const record_view
   std::vector<std::pair<std::string, std::string>> keys;
   if (record.encoded_keys.empty()) return keys;
   reader read(record.position, record.encoded_keys);
-  keys.resize(read.varint("number of keys"));
+  const auto count = read.varint("number of keys");
+  if (count > limits::metadata_keys_max) read.fail("number of keys");
+  keys.resize(count);
   for (auto& [key, value] : keys) {
     key = read.text("key", limits::metadata_field_bytes_max);
     value = read.text("value", limits::metadata_field_bytes_max);

@@ -28,14 +28,17 @@ void chain::require(const chunk_reader& chunk) const {
                                           : "the log has two records for position " + std::to_string(chunk.first().value));
   }
   if (chunk.previous() != std::string_view(hash_.data(), hash_.size())) {
-    throw error(errc::corrupt_record, "the chain breaks at position " + std::to_string(next_.value) +
-                                          ": the chunk there does not carry the hash of the one before it, so one of the two "
-                                          "was changed, or put in, after it was written");
+    const auto doubted = before_ == position{} ? std::string("the store's id is not the one that it was written under")
+                                               : "the records at positions " + std::to_string(before_.value) + " to " +
+                                                     std::to_string(next_.value - 1) + " are not those that it was written after";
+    throw error(errc::corrupt_record, "the chain breaks at position " + std::to_string(next_.value) + ": " + doubted +
+                                          ", or it was put there later itself");
   }
 }
 
 void chain::pass(std::string_view key, std::string_view value, position end) {
   hash_ = sha256_(key, value);
+  before_ = from_log_key(key);
   next_ = end;
 }
 

@@ -21,13 +21,14 @@ public:
 
   /// Takes a chunk for granted: what is followed from here on comes after it.
   void begin_behind(std::string_view key, std::string_view value);
-  /// Throws error(errc::corrupt_record) where `chunk` is not the next of the chain; says what became of those between.
+  /// Throws error(errc::corrupt_record) where `chunk` is not the next of the chain; says which records that puts in doubt.
   void require(const chunk_reader& chunk) const;
   /// Goes on behind a chunk that require() has let pass.
   void pass(std::string_view key, std::string_view value, position end);
 
 private:
   sha256 sha256_;
+  position before_;  // where the last chunk begins; 0 before the first
   position next_{1};
   digest hash_;
 };

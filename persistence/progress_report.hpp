@@ -5,18 +5,23 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <utility>
 
 namespace cairn::detail {
 
 class progress_report {
 public:
-  progress_report(const progress_function& tell, std::uint64_t of) : tell_(tell), of_(of) {}
+  using clock = std::function<std::chrono::steady_clock::time_point()>;
+
+  progress_report(const progress_function& tell, std::uint64_t of, clock now = std::chrono::steady_clock::now)
+      : tell_(tell), of_(of), now_(std::move(now)), tell_at_(now_() + first_pause) {}
 
   void add(std::uint64_t records) {
     done_ += records;
     if (!tell_ || done_ < look_at_) return;
     look_at_ = done_ + records_between_looks;
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = now_();
     if (now < tell_at_) return;
     tell_at_ = now + pause;
     tell_(done_, of_);
@@ -38,7 +43,8 @@ private:
   std::uint64_t done_ = 0;
   std::uint64_t look_at_ = records_between_looks;
   bool told_ = false;
-  std::chrono::steady_clock::time_point tell_at_ = std::chrono::steady_clock::now() + first_pause;
+  clock now_;
+  std::chrono::steady_clock::time_point tell_at_;
 };
 
 }  // namespace cairn::detail

@@ -25,6 +25,9 @@ inline std::string_view view(const rocksdb::Slice& slice) { return {slice.data()
 inline constexpr const char* what_to_do =
     " Keep a copy of the folder as it is; then restore a backup, or save what is intact with `cairn export --intact`";
 
+inline constexpr const char* what_to_do_about_the_index =
+    " The log is the truth and the index only says where: `cairn rebuild-index` makes it anew";
+
 /// How to open a folder.
 enum class access {
   whole,   ///< as a store: for reading and writing, and only if it is sound

@@ -17,7 +17,10 @@ rocksdb_index::rocksdb_index(rocksdb_database& database, const rocksdb_options& 
   if (!status.IsNotFound()) {
     database_.check(status, "read how far the index goes", errc::corrupt_store);
     const auto through = decode_marker(marker);
-    if (!through) throw error(errc::corrupt_store, database_.folder() + ": the index does not say how far it goes");
+    if (!through) {
+      throw error(errc::corrupt_store,
+                  database_.folder() + ": the index does not say how far it goes." + what_to_do_about_the_index);
+    }
     complete_through_ = *through;
   } else {
     // Whatever is there without the marker is not of this store's making.
@@ -275,8 +278,8 @@ void rocksdb_index::view::collect_from_disk(std::uint64_t from, std::uint64_t to
 }
 
 void rocksdb_index::view::fail(std::uint64_t version, const std::string& what) const {
-  throw error(errc::corrupt_record,
-              index_->database_.folder() + ": version " + std::to_string(version) + " of " + to_string(stream_) + " " + what);
+  throw error(errc::corrupt_record, index_->database_.folder() + ": version " + std::to_string(version) + " of " +
+                                        to_string(stream_) + " " + what + "." + what_to_do_about_the_index);
 }
 
 }  // namespace cairn::detail

@@ -356,6 +356,13 @@ bool log_store::visit_places(stream_view stream, version first, std::span<const 
     std::size_t end = next;
     for (; end < places.size(); ++end) {
       if (end > next && places[end].chunk == places[end - 1].chunk) continue;
+      // Later versions stand at later positions; RocksDB may end the process over keys that do not rise.
+      if (end > 0 && places[end].chunk < places[end - 1].chunk) {
+        throw error(errc::corrupt_record, database_.folder() + ": the index says that version " +
+                                              std::to_string((first + end).value) + " of " + to_string(stream) +
+                                              " is at position " + std::to_string(places[end].where().value) +
+                                              ", before the version before it");
+      }
       if (chunks == chunks_at_once) break;
       keys[chunks] = detail::log_key(position{places[end].chunk});
       key_slices[chunks] = {keys[chunks].data(), keys[chunks].size()};

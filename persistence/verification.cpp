@@ -58,7 +58,7 @@ public:
     }
   }
 
-  verification run() {
+  void check_log() {
     chain chain(database_.store_id());
     look_for_noted(chain, position{1});
     for (bool more = log_.first(); more; more = log_.next()) {
@@ -78,10 +78,22 @@ public:
                                             ", and the log only to position " + std::to_string(result_.records) +
                                             ": records that were stored are missing");
     }
+  }
+
+  /// Comes after check_log().
+  void check_index() {
     add_runs();
     if (!(in_log_ == in_index_)) find_difference();
     result_.indexed = in_index_.count();
-    read_snapshots();
+  }
+
+  // What they mean is their reader's affair; that they can be read is ours.
+  void check_snapshots() const {
+    const auto snapshots = iterate(database_.snapshots());
+    for (snapshots->SeekToFirst(); there(*snapshots, "the snapshots"); snapshots->Next()) {}
+  }
+
+  const verification& result() {
     progress_.end();
     return result_;
   }
@@ -191,12 +203,6 @@ private:
     return "version " + std::to_string(record.version.value) + " of " + to_string(record.stream);
   }
 
-  // What they mean is their reader's affair; that they can be read is ours.
-  void read_snapshots() const {
-    const auto snapshots = iterate(database_.snapshots());
-    for (snapshots->SeekToFirst(); there(*snapshots, "the snapshots"); snapshots->Next()) {}
-  }
-
   const rocksdb_database& database_;
   const std::optional<chain_head> noted_;
   std::unique_ptr<rocksdb::Iterator> runs_;
@@ -212,12 +218,19 @@ private:
 }  // namespace
 
 verification verify_store(const rocksdb_database& database, const verify_options& options) {
-  try {
-    return verifier(database, options).run();
-  } catch (const error& failure) {
-    if (failure.kind() != errc::corrupt_record) throw;
-    throw error(failure.kind(), database.told(failure.detail()) + "." + what_to_do);
-  }
+  const auto with_advice = [&](const char* advice, auto check) {
+    try {
+      check();
+    } catch (const error& failure) {
+      if (failure.kind() != errc::corrupt_record) throw;
+      throw error(failure.kind(), database.told(failure.detail()) + "." + advice);
+    }
+  };
+  std::optional<verifier> verifier;
+  with_advice(what_to_do, [&] { verifier.emplace(database, options).check_log(); });
+  with_advice(what_to_do_about_the_index, [&] { verifier->check_index(); });
+  with_advice(" Snapshots are an optimisation, and recovery does without", [&] { verifier->check_snapshots(); });
+  return verifier->result();
 }
 
 }  // namespace cairn::detail

@@ -63,6 +63,18 @@ private:
   std::optional<msgpack::zone> fresh_;
 };
 
+/// Whether everything that the containers in `bytes` claim to hold is there. Looks only, and allocates nothing for it.
+inline bool holds_what_it_claims(std::string_view bytes) {
+  msgpack::null_visitor visitor;
+  std::size_t used = 0;
+  return msgpack::parse(bytes.data(), bytes.size(), used, visitor);
+}
+
+/// Parsing makes room for what a container claims before it looks for it, some 24 bytes for each of its members and again for
+/// each level of nesting. Up to here that is little; beyond, claims are looked into first.
+inline constexpr std::size_t bytes_trusted = 1024;
+inline constexpr std::size_t nesting_max = 64;
+
 }  // namespace detail
 
 /// Parses exactly `bytes` and hands the object to `use`; the object lives until `use` returns.
@@ -71,7 +83,10 @@ template <class Use>
 auto with_object(std::string_view bytes, Use&& use) {
   detail::arena arena;
   // No container can be longer than its bytes: a damaged length must not ask for gigabytes.
-  const msgpack::unpack_limit limit(bytes.size(), bytes.size(), bytes.size(), bytes.size(), bytes.size(), 64);
+  const msgpack::unpack_limit limit(bytes.size(), bytes.size(), bytes.size(), bytes.size(), bytes.size(), detail::nesting_max);
+  if (bytes.size() > detail::bytes_trusted && !detail::holds_what_it_claims(bytes)) {
+    throw error(errc::corrupt_record, "not msgpack: it is cut short, or no such value");
+  }
   const auto in_place = [](msgpack::type::object_type, std::size_t, void*) { return true; };
   msgpack::object parsed;
   std::size_t used = 0;

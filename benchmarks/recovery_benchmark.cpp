@@ -1,0 +1,209 @@
+// Whether a storm of recoveries stalls the aggregates that are already live.
+//
+// A few live products take commands at an even pace, whatever comes. Then ten thousand cold ones, each with a tail of events to
+// read, are all asked at once. Measured is how long the live ones' answers take before the storm and during it, from the moment
+// at which a command was due, so that a stall counts for every command that it delays.
+#include "measure.hpp"
+#include "product.hpp"
+
+#include <cairn/rocksdb_journal.hpp>
+#include <cairn/runtime.hpp>
+
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <fstream>
+#include <memory>
+#include <mutex>
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace cairn;
+using namespace cairn::benchmarks;
+
+constexpr int live_products = 100;
+
+std::string cold(std::size_t product) { return "cold-" + std::to_string(product); }
+std::string live(std::size_t product) { return "live-" + std::to_string(product); }
+
+/// Ten thousand products with `tail` events each, none of them close to another in the log.
+void prepare(const std::filesystem::path& folder, std::size_t products, std::size_t tail) {
+  const auto store = rocksdb_journal(folder);
+  std::string enrolled, added;
+  codec::encode(enrolled, stock::Enrolled{});
+  codec::encode(added, stock::StockAdded{1, "a delivery from the warehouse in the north, as ordered"});
+  std::vector<stream_id> streams;
+  for (std::size_t product = 0; product < products; ++product) streams.emplace_back("product", cold(product));
+  std::vector<std::string> frames(products);
+  std::vector<addition> additions(products);
+  std::vector<atomic_append> appends(products);
+  std::vector<append_outcome> outcomes(products);
+  for (std::size_t number = 0; number < tail; ++number) {
+    for (std::size_t product = 0; product < products; ++product) {
+      unrecorded_event event;
+      event.stream = streams[product];
+      event.version = version{number + 1};
+      event.type = number == 0 ? stock::Enrolled::type : stock::StockAdded::type;
+      event.recorded_at = system_now();
+      event.payload = number == 0 ? enrolled : added;
+      frames[product].clear();
+      encode_frame(frames[product], event);
+      additions[product] = {streams[product], version{number}, 1, frames[product]};
+      appends[product] = {&additions[product], 1};
+    }
+    store->append(appends, outcomes);
+  }
+}
+
+/// Commands at an even pace for the live products, and how long their answers took.
+class steady_load {
+public:
+  steady_load(runtime& runtime, int per_second) : runtime_(runtime), per_second_(per_second), timer_(io_) {
+    for (int product = 0; product < live_products; ++product) runtime.ask<stock::Product>(live(product), stock::Enrol{});
+    next_due_ = steady::now();
+    tick();
+    thread_ = std::thread([this] { io_.run(); });
+  }
+  ~steady_load() {
+    stop_.store(true);
+    thread_.join();
+  }
+
+  /// The latencies, in ms, of what was answered since the last call.
+  std::vector<double> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(latencies_ms_, {});
+  }
+
+private:
+  void tick() {
+    const auto now = steady::now();
+    for (; next_due_ <= now && !stop_.load(); next_due_ += std::chrono::nanoseconds(1'000'000'000 / per_second_)) ask(next_due_);
+    if (stop_.load()) return;
+    timer_.expires_at(next_due_);
+    timer_.async_wait([this](boost::system::error_code) { tick(); });
+  }
+
+  void ask(steady::time_point due) {
+    runtime_.ask<stock::Product>(live(next_product_++ % live_products), stock::AddStock(1),
+                                 asio::bind_executor(io_, [this, due](boost::system::error_code failed, answer<> answer) {
+                                   if (failed || !answer) {
+                                     std::fprintf(stderr, "a command failed: %s\n", answer.detail.c_str());
+                                     std::abort();
+                                   }
+                                   const std::lock_guard lock(mutex_);
+                                   latencies_ms_.push_back(1e3 * seconds_since(due));
+                                 }));
+  }
+
+  runtime& runtime_;
+  const int per_second_;
+  asio::io_context io_{1};
+  asio::steady_timer timer_;
+  steady::time_point next_due_;
+  std::size_t next_product_ = 0;
+  std::atomic<bool> stop_{false};
+  std::mutex mutex_;
+  std::vector<double> latencies_ms_;
+  std::thread thread_;
+};
+
+double percentile(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  return values[std::min(values.size() - 1, static_cast<std::size_t>(share * static_cast<double>(values.size())))];
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Asks many cold products at once and shows what that does to the answers of the live ones."};
+  int rounds = 5;
+  std::size_t products = 10'000;
+  std::size_t tail = 250;
+  int per_second = 2'000;
+  bool quick = false;
+  app.add_option("--rounds", rounds, "how often")->capture_default_str()->check(CLI::Range(1, 1000));
+  app.add_option("--products", products, "cold products, all asked at once")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("--tail", tail, "events of each, to be read")->capture_default_str()->check(CLI::Range(1, 100'000));
+  app.add_option("--rate", per_second, "commands a second for the live products")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000));
+  app.add_flag("--quick", quick, "one small round: shows that it runs, not how fast");
+  CLI11_PARSE(app, argc, argv);
+  if (quick) {
+    rounds = 1;
+    products = 200;
+    tail = 20;
+  }
+
+  const bool terminal = ::isatty(STDERR_FILENO) != 0;
+  const auto progress = [&](const std::string& what) {
+    if (terminal) std::fprintf(stderr, "\r\033[K%s", what.c_str());
+  };
+  const auto folder = fresh_folder();
+  progress("writing " + std::to_string(products * tail) + " events");
+  prepare(folder, products, tail);
+
+  std::vector<double> before_p50, before_p99, during_p50, during_p99, ratio, took, rate;
+  for (int round = 0; round < rounds; ++round) {
+    progress("round " + std::to_string(round + 1) + " of " + std::to_string(rounds));
+    runtime runtime{{.journal = rocksdb_journal(folder)}};
+    {
+      steady_load load(runtime, per_second);
+      const auto calm = quick ? 0.3 : 3.0;
+      while (load.take().empty()) std::this_thread::yield();
+      std::this_thread::sleep_for(std::chrono::duration<double>(calm / 3));  // past the first activations
+      load.take();
+      std::this_thread::sleep_for(std::chrono::duration<double>(calm));
+      const auto before = load.take();
+
+      std::atomic<std::size_t> open{products};
+      asio::io_context answers{1};
+      const auto work = asio::make_work_guard(answers);
+      std::thread client([&] { answers.run(); });
+      const auto start = steady::now();
+      for (std::size_t product = 0; product < products; ++product) {
+        runtime.ask<stock::Product>(cold(product), stock::AddStock(1),
+                                    asio::bind_executor(answers, [&open](boost::system::error_code failed, answer<> answer) {
+                                      if (failed || !answer) {
+                                        std::fprintf(stderr, "a command failed: %s\n", answer.detail.c_str());
+                                        std::abort();
+                                      }
+                                      open.fetch_sub(1);
+                                    }));
+      }
+      while (open.load() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      took.push_back(seconds_since(start));
+      const auto during = load.take();
+      answers.stop();
+      client.join();
+      before_p50.push_back(percentile(before, 0.5));
+      before_p99.push_back(percentile(before, 0.99));
+      during_p50.push_back(percentile(during, 0.5));
+      during_p99.push_back(percentile(during, 0.99));
+      ratio.push_back(during_p99.back() / before_p99.back());
+      rate.push_back(static_cast<double>(products) / took.back());
+    }
+    runtime.drain(drain_snapshots::no);
+  }
+  progress("");
+  std::filesystem::remove_all(folder);
+  std::printf("%zu cold products with %zu events each, asked at once, beside %d live ones taking %d commands/s\n", products, tail,
+              live_products, per_second);
+  std::printf("  live before the storm  p50 %s ms, p99 %s ms\n", with_spread(before_p50, "%.2f").c_str(),
+              with_spread(before_p99, "%.2f").c_str());
+  std::printf("  live during the storm  p50 %s ms, p99 %s ms\n", with_spread(during_p50, "%.2f").c_str(),
+              with_spread(during_p99, "%.2f").c_str());
+  std::printf("  p99 during ÷ before    %s\n", with_spread(ratio, "%.1f").c_str());
+  std::printf("  the storm took         %s s, %s products/s\n", with_spread(took, "%.2f").c_str(),
+              with_spread(rate, "%.0f").c_str());
+  return 0;
+}

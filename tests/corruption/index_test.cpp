@@ -1,0 +1,173 @@
+// The index is never the truth: lost, late, half written or lying, reads are right or an error says what does not fit.
+#include "../persistence/store_on_disk.hpp"
+
+#include "../../persistence/index_run.hpp"
+
+namespace cairn::tests {
+namespace {
+
+constexpr std::uint64_t events_of_a_lot = 3'000;
+
+[[noreturn]] void append_a_lot_and_die(std::uint64_t index_events) {
+  const auto journal = rocksdb_journal(folder_of_this_process(), with_index_of(index_events));
+  append_in_turns(*journal, events_of_a_lot);
+  _exit(0);
+}
+
+}  // namespace
+
+TEST_CASE("what was appended before a crash is there after it, with an index made anew from where it ended") {
+  const temporary_folder folder;
+  REQUIRE(run_in_another_process("(child) appends and dies", folder.path()) == 0);
+  {
+    raw_database raw(folder.path());
+    const auto marker = detail::decode_marker(raw.all("index").at(0).second);
+    REQUIRE(marker);
+    CHECK(marker->value >= 100);
+    CHECK(marker->value < events_before_the_crash);
+  }
+  auto journal = rocksdb_journal(folder.path(), with_index_of(100));
+  check_turns(*journal, events_before_the_crash);
+  CHECK(append(*journal, {"product", "0"}, events_before_the_crash / 3, {"after"}).stored);
+}
+
+TEST_CASE("an index that was deleted is made anew from the log") {
+  const temporary_folder folder;
+  {
+    const auto journal = rocksdb_journal(folder.path(), with_index_of(40));
+    append_in_turns(*journal, 300);
+  }
+  SUBCASE("as a whole") { raw_database(folder.path()).drop("index"); }
+  SUBCASE("so far as it says how far it goes") { raw_database(folder.path()).remove("index", std::string(detail::marker_key)); }
+  for (int round = 0; round < 2; ++round) {
+    const auto journal = rocksdb_journal(folder.path(), with_index_of(40));
+    check_turns(*journal, 300);
+  }
+}
+
+TEST_CASE("an index that goes beyond the log is an error that names both ends") {
+  const temporary_folder folder;
+  {
+    const auto journal = rocksdb_journal(folder.path(), small);
+    append_in_turns(*journal, 30);
+  }
+  raw_database(folder.path()).put("index", std::string(detail::marker_key), detail::encode_marker(position{1234}));
+  const auto [kind, detail] = failure_of_opening(folder.path());
+  CHECK(kind == errc::corrupt_store);
+  CHECK(mentions(detail, "1234"));
+  CHECK(mentions(detail, "30"));
+}
+
+TEST_CASE("an index that claims what the log does not hold is an error that names both") {
+  const temporary_folder folder;
+  {
+    const auto journal = rocksdb_journal(folder.path(), small);
+    append_in_turns(*journal, 30);
+  }
+  const stream_id product("product", "1");
+  auto key = detail::stream_prefix(product);
+  detail::set_version(key, key.size(), version{1});
+  std::vector<detail::place> places;
+  for (const auto& [stored, value] : raw_database(folder.path()).all("index")) {
+    if (stored == key) REQUIRE(detail::decode_run(value, 0, 9, places));
+  }
+  REQUIRE(places.size() == 10);
+  const auto put = [&] {
+    std::string value;
+    detail::encode_run(value, places);
+    raw_database(folder.path()).put("index", key, value);
+  };
+  const auto says = [&](const std::string& of_reading, const std::string& of_verifying) {
+    const auto journal = rocksdb_journal(folder.path(), small);
+    const auto [kind, read_says] = failure_of([&] { read(*journal, product); });
+    CHECK(kind == errc::corrupt_record);
+    CAPTURE(read_says);
+    CHECK(mentions(read_says, of_reading));
+    const auto [verified, verify_says] = failure_of([&] { journal->verify(); });
+    CHECK(verified == errc::corrupt_record);
+    CAPTURE(verify_says);
+    CHECK(mentions(verify_says, of_verifying));
+  };
+  SUBCASE("another aggregate's record") {
+    places[4] = {places[4].chunk + 1, 0};
+    put();
+    says("version 5 of product/1, at position 14: the log has version 5 of product/2 there",
+         "the index says that version 5 of product/1 is at position 14, and the log has version 5 of product/2 there");
+  }
+  SUBCASE("another version's record") {
+    std::swap(places[3], places[4]);
+    put();
+    says("version 5 of product/1 is at position 10, before the version before it",
+         "and the log has version 5 of product/1 there");
+  }
+  SUBCASE("a record that is not there") {
+    places[9] = {1234, 0};
+    put();
+    says("version 10 of product/1, at position 1234", "is at position 1234, and the log has no chunk there");
+  }
+  SUBCASE("a slot that is not there") {
+    places[9].slot = 7;
+    put();
+    says("version 10 of product/1", "and the log has no record there");
+  }
+  SUBCASE("one record too few") {
+    places.pop_back();
+    put();
+    const auto journal = rocksdb_journal(folder.path(), small);
+    const auto [kind, detail] = failure_of([&] { journal->verify(); });
+    CHECK(kind == errc::corrupt_record);
+    CHECK(mentions(detail, "goes to position 30 and has 29 records, where the log has 30"));
+  }
+  // The way out that the documentation names.
+  forget_rocksdb_index(folder.path());
+  const auto journal = rocksdb_journal(folder.path(), small);
+  check_turns(*journal, 30);
+  journal->verify();
+}
+
+TEST_CASE("an index file that was being written when the process died is thrown away") {
+  const temporary_folder folder;
+  REQUIRE(run_in_another_process("(child) appends and dies", folder.path()) == 0);
+  overwrite(folder.path() / "index-being-written", "half of one");
+  const auto journal = rocksdb_journal(folder.path(), small);
+  CHECK_FALSE(fs::exists(folder.path() / "index-being-written"));
+  check_turns(*journal, events_before_the_crash);
+  journal->verify();
+}
+
+TEST_CASE("opening after a crash reads no more of the log than four times what the index holds in memory") {
+  for (const std::uint64_t events : {50, 100, 1'000'000}) {
+    CAPTURE(events);
+    const temporary_folder folder;
+    REQUIRE(run_in_another_process(events == 1'000'000 ? "(child) appends a lot with a large index and dies"
+                                   : events == 100     ? "(child) appends a lot with an index of 100 and dies"
+                                                       : "(child) appends a lot with an index of 50 and dies",
+                                   folder.path()) == 0);
+    const auto journal = rocksdb_journal(folder.path(), with_index_of(events));
+    CHECK(journal->last() == position{events_of_a_lot});
+    CHECK(journal->records_replayed() <= 4 * events);
+    CHECK(journal->records_replayed() > 0);
+  }
+  const temporary_folder folder;
+  append_in_turns(*rocksdb_journal(folder.path(), small), 30);
+  CHECK(rocksdb_journal(folder.path(), small)->records_replayed() == 0);
+}
+
+TEST_CASE("an index that was lost can be forgotten only where there is a store, and by one process at a time") {
+  const temporary_folder folder;
+  CHECK(failure_of([&] { forget_rocksdb_index(folder.path() / "nothing"); }).first == errc::invalid_argument);
+  const auto journal = rocksdb_journal(folder.path() / "store", small);
+  CHECK(failure_of([&] { forget_rocksdb_index(folder.path() / "store"); }).first == errc::store_in_use);
+}
+
+TEST_CASE("(child) appends and dies" * doctest::skip()) {
+  const auto journal = rocksdb_journal(folder_of_this_process(), with_index_of(100));
+  append_in_turns(*journal, events_before_the_crash);
+  _exit(0);
+}
+
+TEST_CASE("(child) appends a lot with an index of 50 and dies" * doctest::skip()) { append_a_lot_and_die(50); }
+TEST_CASE("(child) appends a lot with an index of 100 and dies" * doctest::skip()) { append_a_lot_and_die(100); }
+TEST_CASE("(child) appends a lot with a large index and dies" * doctest::skip()) { append_a_lot_and_die(1'000'000); }
+
+}  // namespace cairn::tests
