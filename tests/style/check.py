@@ -89,6 +89,7 @@ THIRD_PARTY = [
     ("rocksdb/", lambda path: "persistence" in path.parts[:2] and "include" not in path.parts,
      "RocksDB stays in the sources and private headers of persistence/, and in its tests, which damage stores"),
     ("openssl/", lambda path: path.parts[0] == "persistence", "OpenSSL stays in persistence/"),
+    ("doctest/", lambda path: path.parts[0] in {"testkit", "tests"}, "doctest stays in testkit/ and the tests"),
 ]
 STANDARD_HEADER = re.compile(r"[a-z_0-9]+")
 NOT_FOR_VALUES = {"condition_variable", "filesystem", "fstream", "future", "iostream", "mutex", "shared_mutex", "thread"}

@@ -126,7 +126,8 @@ struct takes_few_appends : forwarding_journal {
   void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
     const auto taken = std::min<std::size_t>(appends.size(), 8192);
     right_->append(appends.first(taken), outcomes.first(taken));
-    for (auto i = taken; i < appends.size(); ++i) outcomes[i] = {.stored = true, .first = outcomes[i - 1].first + 1, .stands = {}};
+    for (auto i = taken; i < appends.size(); ++i)
+      outcomes[i] = {.stored = true, .first = outcomes[i - 1].first + 1, .stands = {}};
   }
 };
 
@@ -185,7 +186,7 @@ struct shows_the_events_of_an_append_one_by_one : one_by_one<shows_the_events_of
         if (!outcome.stored) outcome = stored;
         number = number + 1;
         const auto before = looks_.load();
-        const int patience = addition.events < 10 ? 1000 : 0;
+        const int patience = append.size() > 1 || (addition.events > 1 && addition.events < 5) ? 200 : 0;
         for (int waited = 0; waited < patience && looks_ < before + 4; ++waited) std::this_thread::yield();
       }
     }

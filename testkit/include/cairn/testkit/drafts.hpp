@@ -15,8 +15,7 @@ namespace cairn::testkit {
 /// One aggregate's part of an append, with the bytes that an addition points to.
 struct draft {
   /// One event of type "ADD" for each payload. With a command id, an append of the same draft is a repeat.
-  draft(stream_id the_stream, std::uint64_t the_expected, std::vector<std::string> the_payloads,
-        std::string the_command_id = {})
+  draft(stream_id the_stream, std::uint64_t the_expected, std::vector<std::string> the_payloads, std::string the_command_id = {})
       : stream(std::move(the_stream)), expected(the_expected), payloads(std::move(the_payloads)),
         command_id(std::move(the_command_id)) {
     command_options options;

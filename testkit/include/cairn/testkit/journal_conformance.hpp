@@ -569,7 +569,8 @@ inline void numbers_near_their_ends_conform(const nearly_full_store& store, bool
     for (int round = 0; round < (reopens ? 2 : 1); ++round) {
       CHECK(journal->highest(stream) == version{last_version});
       CHECK(read(*journal, stream, {.from = version{last_version - 1}}) ==
-            std::vector<seen>{{top - 3, stream, last_version - 1, "the last but one"}, {top - 2, stream, last_version, "the last"}});
+            std::vector<seen>{{top - 3, stream, last_version - 1, "the last but one"},
+                              {top - 2, stream, last_version, "the last"}});
       CHECK(versions(*journal, stream, {.from = version{last_version}, .to = version{last_version}}) == numbers{last_version});
       CHECK(read(*journal, stream, {.from = version::max()}).empty());
       journal.reset();

@@ -134,7 +134,9 @@ private:
     case 1: payloads.pop_back(); break;
     case 2: payloads.push_back("more"); break;
     case 3: one = draft(one.stream, one.expected.value, payloads); return drafts;
-    case 4: if (drafts.size() > 1) drafts.pop_back(); return drafts;
+    case 4:
+      if (drafts.size() > 1) drafts.pop_back();
+      return drafts;
     case 5: std::reverse(drafts.begin(), drafts.end()); return drafts;
     default: return drafts;
     }
