@@ -1,4 +1,4 @@
-// A folder of a test's own, gone when the test is.
+// A folder of a test's own, gone when the test is, unless the test wants it to be looked at.
 #pragma once
 
 #include <cstdlib>
@@ -16,6 +16,7 @@ public:
     path_ = name;
   }
   ~temporary_folder() {
+    if (kept_) return;
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
@@ -23,9 +24,11 @@ public:
   temporary_folder& operator=(const temporary_folder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
+  void keep() { kept_ = true; }
 
 private:
   std::filesystem::path path_;
+  bool kept_ = false;
 };
 
 }  // namespace cairn::tests

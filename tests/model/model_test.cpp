@@ -121,6 +121,23 @@ TEST_CASE("a field that is not there yet has its default, and one that is no lon
   CHECK(removed == stock::StockRemoved{});
 }
 
+TEST_CASE("msgpack that claims more than it holds is refused before room is made for it") {
+  // Sixty arrays, one in the other, each of which says that it is as long as the whole.
+  std::string bytes;
+  for (int level = 0; level < 60; ++level) bytes.append("\xdd\x00\x0f\x00\x00", 5);
+  bytes.resize(std::size_t{1} << 20, '\x01');
+  try {
+    codec::decode<std::vector<int>>(bytes);
+    FAIL("it was taken");
+  } catch (const error& refused) {
+    CHECK(refused.kind() == errc::corrupt_record);
+    CHECK(refused.detail() == "not msgpack: it is cut short, or no such value");
+  }
+  std::string sound;
+  codec::encode(sound, std::vector<std::string>(500, "as long as it says"));
+  CHECK(codec::decode<std::vector<std::string>>(sound).size() == 500);
+}
+
 TEST_CASE("an older schema version is upcast when it is read") {
   std::string bytes;
   codec::encode(bytes, NamedV1{"Ada Lovelace"});

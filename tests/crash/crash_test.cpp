@@ -1,0 +1,324 @@
+// A process under load is killed at random moments, again and again on the same store, and nothing that it acknowledged is lost.
+//
+// The parent holds the pipe on which the process acknowledges, so what came out of it is what a user would have been told.
+#include "history_check.hpp"
+#include "settings.hpp"
+#include "temporary_folder.hpp"
+#include "workload.hpp"
+
+#include <cairn/rocksdb_journal.hpp>
+#include <cairn/runtime.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <iomanip>
+#include <poll.h>
+#include <random>
+#include <spawn.h>
+#include <sstream>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace cairn::tests {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using moment = std::chrono::steady_clock::time_point;
+
+/// A store has a history of so many kills; then another begins, because each check reads all of it.
+constexpr std::uint64_t rounds_per_store_max = 200;
+/// Without an answer for so long the process counts as stuck.
+constexpr std::chrono::seconds patience{60};
+
+class pipe_of_two {
+public:
+  pipe_of_two() {
+    if (::pipe2(ends_.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
+  }
+  ~pipe_of_two() {
+    close(0);
+    close(1);
+  }
+  pipe_of_two(const pipe_of_two&) = delete;
+  pipe_of_two& operator=(const pipe_of_two&) = delete;
+
+  int reading() const { return ends_[0]; }
+  int writing() const { return ends_[1]; }
+  void close_writing() { close(1); }
+
+private:
+  void close(std::size_t end) {
+    if (ends_[end] >= 0) ::close(std::exchange(ends_[end], -1));
+  }
+  std::array<int, 2> ends_{};
+};
+
+/// The load generator as a process of its own.
+class load_process {
+public:
+  load_process(const fs::path& store, durability how, std::uint64_t seed, const std::array<std::uint64_t, clients>& next) {
+    pipe_of_two input;
+    // Fits into the pipe, so nobody need read it yet.
+    if (::write(input.writing(), next.data(), sizeof next) != sizeof next) throw std::runtime_error("a pipe takes nothing");
+    posix_spawn_file_actions_t files;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_adddup2(&files, input.reading(), STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&files, output_.writing(), STDOUT_FILENO);
+    auto program = std::string(CRASH_LOAD_GENERATOR), folder = store.string(), seed_text = std::to_string(seed);
+    auto durability_text = std::string(how == durability::synced ? "synced" : "buffered");
+    std::array<char*, 5> arguments{program.data(), folder.data(), durability_text.data(), seed_text.data(), nullptr};
+    const int failed = ::posix_spawn(&id_, program.c_str(), &files, nullptr, arguments.data(), environ);
+    posix_spawn_file_actions_destroy(&files);
+    if (failed) throw std::runtime_error("cannot start " + program + ": " + std::strerror(failed));
+    output_.close_writing();
+  }
+  ~load_process() { kill(); }
+  load_process(const load_process&) = delete;
+  load_process& operator=(const load_process&) = delete;
+
+  /// What the process has said since the last call, waiting for it until `deadline`. Nothing where the time is over or the
+  /// process is dead and has said all.
+  std::vector<acknowledgement> heard(moment deadline) {
+    const auto left = deadline - std::chrono::steady_clock::now();
+    if (left < 0ns) return {};
+    const timespec timeout{left / 1s, (left % 1s).count()};
+    pollfd readable{output_.reading(), POLLIN, 0};
+    if (::ppoll(&readable, 1, &timeout, nullptr) <= 0) return {};
+    std::vector<acknowledgement> all(1'024);
+    const auto size = ::read(output_.reading(), all.data(), all.size() * sizeof(acknowledgement));
+    if (size < 0 || size % sizeof(acknowledgement) != 0) throw std::runtime_error("half an acknowledgement");
+    all.resize(static_cast<std::size_t>(size) / sizeof(acknowledgement));
+    return all;
+  }
+
+  /// Kills it; false where it had ended by itself.
+  bool kill() {
+    if (id_ == 0) return true;
+    ::kill(id_, SIGKILL);
+    int status = 0;
+    ::waitpid(std::exchange(id_, 0), &status, 0);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  }
+
+private:
+  pid_t id_ = 0;
+  pipe_of_two output_;
+};
+
+struct totals {
+  std::uint64_t kills = 0;
+  std::uint64_t while_opening = 0;
+  std::uint64_t acknowledged = 0;
+  std::uint64_t repeated = 0;
+  std::uint64_t events = 0;
+  std::uint64_t states = 0;
+  std::uint64_t snapshots = 0;
+};
+
+std::string table(const totals& sum, const findings& found, std::uint64_t seed) {
+  const std::vector<std::pair<const char*, std::uint64_t>> columns{{"kills", sum.kills},
+                                                                   {"while opening", sum.while_opening},
+                                                                   {"acknowledged", sum.acknowledged},
+                                                                   {"repeats", sum.repeated},
+                                                                   {"events", sum.events},
+                                                                   {"states", sum.states},
+                                                                   {"snapshots", sum.snapshots},
+                                                                   {"lost", found.lost},
+                                                                   {"doubled", found.doubled},
+                                                                   {"gaps", found.gaps},
+                                                                   {"torn", found.torn},
+                                                                   {"wrong", found.wrong},
+                                                                   {"seed", seed}};
+  std::ostringstream names, figures;
+  for (const auto& [name, figure] : columns) {
+    const auto text = std::to_string(figure);
+    const auto width = static_cast<int>(std::max(text.size(), std::strlen(name))) + 2;
+    names << std::setw(width) << name;
+    figures << std::setw(width) << text;
+  }
+  return names.str() + "\n" + figures.str();
+}
+
+std::map<std::string, std::uint64_t> numbers_of(std::string_view packed) {
+  return msgpack::unpack(packed.data(), packed.size()).get().as<std::map<std::string, std::uint64_t>>();
+}
+
+std::vector<stored_event> all_events(const journal& store) {
+  std::vector<stored_event> events;
+  store.read_all(position{1}, [&](const record_view& record) {
+    events.push_back({record.position.value, std::string(record.stream.id), record.version.value, record.index, record.count,
+                      std::string(record.command_id), std::string(record.type), numbers_of(record.payload).at("number")});
+    return true;
+  });
+  return events;
+}
+
+/// One store with the history of its clients. What a kill left stays untouched while it is looked at: the checks run on a copy.
+class store_under_fire {
+public:
+  store_under_fire(const fs::path& folder, std::uint64_t seed, totals& sum, findings& found)
+      : store_(folder / "store"), copy_(folder / "copy"), seed_(seed), sum_(sum), found_(found) {
+    fs::create_directory(store_);  // the first kill may come before the process does
+  }
+
+  /// Lets the clients go on from where they were, and kills them at a random moment.
+  void load_and_kill(std::mt19937_64& dice) {
+    for (std::uint64_t client = 0; client < clients; ++client) first_[client] = told_[client].size() + 1;
+    open_ = false;
+    const auto durability = dice() % 2 == 0 ? durability::synced : durability::buffered;
+    // Half of the kills come early, most of these while the store is being opened; the others under load, and for them too the
+    // time decides, so that a kill may find the process at anything.
+    const bool early = dice() % 2 == 0;
+    const auto enough = sum_.acknowledged + (early ? 0 : dice() % 2'000);
+    const std::chrono::microseconds time(dice() % (early ? 40'000 : 5'000));
+    load_process process(store_, durability, seed_, first_);
+    while (sum_.acknowledged < enough) {
+      if (take(process.heard(std::chrono::steady_clock::now() + patience))) continue;
+      add(&findings::wrong, "the process is stuck, or dead");
+      break;
+    }
+    const auto deadline = std::chrono::steady_clock::now() + time;
+    while (take(process.heard(deadline))) {}
+    if (!process.kill()) add(&findings::wrong, "the process has ended by itself");
+    // What it said before its death is still in the pipe.
+    while (take(process.heard(moment::max()))) {}
+    ++sum_.kills;
+    sum_.while_opening += !open_;
+  }
+
+  /// `close_cleanly`: the next process finds a store that was closed, rather than what the kill left.
+  void check(bool close_cleanly) {
+    fs::copy(store_, copy_, fs::copy_options::recursive);
+    check_copy();
+    if (!found_.none()) return;
+    if (close_cleanly) {
+      fs::remove_all(store_);
+      fs::rename(copy_, store_);
+    } else {
+      fs::remove_all(copy_);
+    }
+  }
+
+private:
+  void add(std::uint64_t findings::*kind, std::string sentence) { found_.add(kind, std::move(sentence)); }
+
+  /// False where there was nothing to take.
+  bool take(const std::vector<acknowledgement>& heard) {
+    for (const auto& one : heard) {
+      if (one.sequence == 0) {
+        open_ = true;
+        continue;
+      }
+      auto& answers = told_.at(one.client);
+      answers.push_back({one.version, one.events});
+      const auto command = "command " + std::to_string(one.client) + ":" + std::to_string(one.sequence);
+      if (one.sequence != answers.size()) add(&findings::wrong, command + " was acknowledged out of turn");
+      const bool was_stored = one.sequence == first_[one.client] && in_flight_stored_[one.client];
+      if (was_stored != (one.repeated != 0)) {
+        add(&findings::wrong, command + (was_stored ? " was carried out again" : " was taken for a repeat"));
+      }
+      ++sum_.acknowledged;
+      sum_.repeated += one.repeated;
+    }
+    return !heard.empty();
+  }
+
+  void check_copy() {
+    const std::shared_ptr<rocksdb_store> store = rocksdb_journal(copy_, {.block_cache_mib = 8});
+    const auto events = all_events(*store);
+    auto checked = check_history(seed_, events, told_, found_);
+    in_flight_stored_ = std::move(checked.in_flight_stored);
+    // The head that was noted after the kill before must still be on the way to this one. That of an empty store says nothing:
+    // where the kill came before the store had its id, this copy has given itself another one than the next process will.
+    const auto head = store->verify({.noted = noted_}).head;
+    if (!events.empty()) noted_ = head;
+    check_states(store, checked);
+    check_snapshots(*store, checked);
+    sum_.events += events.size() - events_;
+    events_ = events.size();
+  }
+
+  void check_states(const std::shared_ptr<rocksdb_store>& store, const checked_history& checked) {
+    runtime runtime{{.journal = store}};
+    for (const auto& [ledger, states] : checked.ledgers) {
+      const auto seen = runtime.state<Ledger>(ledger);
+      if (seen.version.value + 1 != states.size() || folded{seen.state.entries, seen.state.total} != states.back()) {
+        add(&findings::wrong, "the runtime has another state of ledger " + ledger + " than its events make");
+      }
+      ++sum_.states;
+    }
+    runtime.drain(drain_snapshots::no);
+  }
+
+  void check_snapshots(journal& store, const checked_history& checked) {
+    for (const auto& [ledger, states] : checked.ledgers) {
+      auto at_most = version::max();
+      while (const auto kept = store.snapshots().latest({Ledger::category, ledger}, at_most)) {
+        const auto content = actors::decode_snapshot(kept->bytes);
+        auto numbers = numbers_of(content.state);
+        const auto at = kept->version.value;
+        if (content.version.value != at || at >= states.size() ||
+            folded{numbers.at("entries"), numbers.at("total")} != states[at]) {
+          add(&findings::wrong,
+              "the snapshot of ledger " + ledger + " at version " + std::to_string(at) + " is not what its events make");
+        }
+        ++sum_.snapshots;
+        if (at == 0) break;
+        at_most = version{at - 1};
+      }
+    }
+  }
+
+  const fs::path store_, copy_;
+  const std::uint64_t seed_;
+  totals& sum_;
+  findings& found_;
+
+  told_by_client told_ = told_by_client(clients);
+  std::vector<bool> in_flight_stored_ = std::vector<bool>(clients);
+  std::array<std::uint64_t, clients> first_{};  // of each client in this round
+  std::optional<chain_head> noted_;
+  std::uint64_t events_ = 0;
+  bool open_ = false;
+};
+
+}  // namespace
+
+TEST_CASE("a process that is killed again and again loses, doubles and tears nothing that it acknowledged") {
+  const auto seed = setting("CAIRN_TEST_SEED", std::random_device{}());
+  const auto rounds = setting("CAIRN_TEST_ROUNDS", 50);
+  std::mt19937_64 dice(seed);
+  totals sum;
+  findings found;
+  while (sum.kills < rounds && found.none()) {
+    temporary_folder folder;
+    try {
+      store_under_fire store(folder.path(), dice(), sum, found);
+      for (std::uint64_t round = 0; round < rounds_per_store_max && sum.kills < rounds && found.none(); ++round) {
+        store.load_and_kill(dice);
+        store.check(dice() % 2 == 0);
+      }
+    } catch (const std::exception& reason) {
+      // Above all: the store does not open again, or its chain does not go through the head that was noted.
+      found.add(&findings::wrong, reason.what());
+    }
+    if (!found.none()) {
+      folder.keep();
+      show("The store as the kill left it: " + (folder.path() / "store").string());
+      show("To try again: scripts/test crash --rounds " + std::to_string(sum.kills) + " --seed " + std::to_string(seed));
+    }
+  }
+  show(table(sum, found, seed));
+  const auto shown = std::min<std::size_t>(found.sentences.size(), 20);
+  for (std::size_t one = 0; one < shown; ++one) MESSAGE(found.sentences[one]);
+  CHECK(found.none());
+  CHECK(sum.kills == rounds);
+}
+
+}  // namespace cairn::tests
