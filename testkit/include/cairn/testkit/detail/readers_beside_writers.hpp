@@ -49,8 +49,6 @@ public:
     return all;
   }
 
-  std::uint64_t records() const { return written_.size(); }
-
 private:
   static constexpr std::uint64_t writers_ = 3;
   static constexpr std::uint64_t turns_ = 80;
