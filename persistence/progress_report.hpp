@@ -1,7 +1,7 @@
 // Tells a progress_function how work comes on, without asking the clock for every record.
 #pragma once
 
-#include <cairn/rocksdb_journal.hpp>
+#include <cairn/progress_function.hpp>
 
 #include <chrono>
 #include <cstdint>

@@ -1,5 +1,8 @@
 #include "rocksdb_backup.hpp"
 
+#include "hex.hpp"
+#include "new_folder.hpp"
+
 #include <algorithm>
 #include <rocksdb/env.h>
 #include <rocksdb/utilities/backup_engine.h>
@@ -9,17 +12,6 @@ namespace cairn {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The store's id goes with each backup, so that two stores never share a folder of backups.
-std::string as_text(std::string_view id) {
-  static constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (const char byte : id) {
-    text += digits[static_cast<unsigned char>(byte) >> 4];
-    text += digits[static_cast<unsigned char>(byte) & 15];
-  }
-  return text;
-}
 
 void check(const rocksdb::Status& status, const fs::path& folder, const std::string& what) {
   if (!status.ok()) throw error(errc::journal_unavailable, folder.string() + ": cannot " + what + ": " + status.ToString());
@@ -37,7 +29,8 @@ void detail::back_up(const rocksdb_database& database, const fs::path& folder, s
   const std::unique_ptr<rocksdb::BackupEngine> engine(raw);
   std::vector<rocksdb::BackupInfo> known;
   engine->GetBackupInfo(&known);
-  const auto id = as_text(database.store_id());
+  // The store's id goes with each backup, so that two stores never share a folder of backups.
+  const auto id = to_hex(database.store_id());
   for (const auto& backup : known) {
     if (backup.app_metadata != id) {
       throw error(errc::invalid_argument, folder.string() + ": holds backups of another store (" + backup.app_metadata +
@@ -50,25 +43,37 @@ void detail::back_up(const rocksdb_database& database, const fs::path& folder, s
 }
 
 void restore_rocksdb_journal(const fs::path& backups, const fs::path& folder) {
-  std::error_code failure;
-  if (fs::exists(folder, failure) && !fs::is_empty(folder, failure)) {
-    throw error(errc::invalid_argument, folder.string() + ": is not empty; restore into a new folder, and look at it before you "
-                                                          "put it in the old one's place");
-  }
   const auto unusable = [&](const std::string& why) {
-    return error(errc::corrupt_store, backups.string() + ": holds no backup that can be restored" + why);
+    return error(errc::corrupt_store, backups.string() + ": holds no backup that can be restored: " + why);
   };
-  if (!fs::is_directory(backups, failure)) throw unusable(": there is no such folder");
+  const auto damaged = [&](rocksdb::BackupID backup, const std::string& why) {
+    const auto number = std::to_string(backup);
+    return error(errc::corrupt_store, backups.string() + ": its newest backup, " + number + ", is damaged" + why +
+                                          ". Where there is an older one, take the file meta/" + number +
+                                          " away to restore that");
+  };
+  detail::new_folder place(folder, "restore");
+  std::error_code failure;
+  if (!fs::is_directory(backups, failure)) throw unusable("there is no such folder");
   rocksdb::BackupEngineReadOnly* raw = nullptr;
   const auto opened =
       rocksdb::BackupEngineReadOnly::Open(rocksdb::BackupEngineOptions(backups.string()), rocksdb::Env::Default(), &raw);
-  if (!opened.ok()) throw unusable(": " + opened.ToString());
+  if (!opened.ok()) throw unusable(opened.ToString());
   const std::unique_ptr<rocksdb::BackupEngineReadOnly> engine(raw);
   rocksdb::BackupInfo newest;
-  if (const auto found = engine->GetLatestBackupInfo(&newest); !found.ok()) throw unusable(": " + found.ToString());
-  if (const auto whole = engine->VerifyBackup(newest.backup_id, true); !whole.ok()) throw unusable(": " + whole.ToString());
-  check(engine->RestoreDBFromBackup(newest.backup_id, folder.string(), folder.string()), folder,
+  const auto found = engine->GetLatestBackupInfo(&newest);
+  std::vector<rocksdb::BackupID> unreadable;
+  engine->GetCorruptedBackups(&unreadable);
+  for (const auto backup : unreadable) {
+    if (!found.ok() || backup > newest.backup_id) throw damaged(backup, "");
+  }
+  if (!found.ok()) throw unusable(found.ToString());
+  if (const auto whole = engine->VerifyBackup(newest.backup_id, true); !whole.ok()) {
+    throw damaged(newest.backup_id, ": " + whole.ToString());
+  }
+  check(engine->RestoreDBFromBackup(newest.backup_id, place.path().string(), place.path().string()), folder,
         "write what backup " + std::to_string(newest.backup_id) + " holds");
+  place.become_target();
 }
 
 }  // namespace cairn

@@ -8,10 +8,12 @@
 #include <array>
 #include <cstdarg>
 #include <cstring>
+#include <mutex>
 #include <random>
 #include <rocksdb/cache.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <vector>
@@ -21,6 +23,7 @@ namespace {
 
 constexpr std::uint32_t store_format = 1;
 constexpr std::string_view format_key = "format";
+constexpr std::string_view format_unfinished = "unfinished";
 constexpr std::string_view store_id_key = "store id";
 constexpr std::string_view epoch_key = "epoch";
 
@@ -49,6 +52,9 @@ rocksdb::DBOptions make_db_options() {
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   options.track_and_verify_wals_in_manifest = true;
   options.recycle_log_file_num = 0;
+  // A store is not trusted after a failure until it is opened again, so RocksDB must not mend it in the background, by writing
+  // once more what failed behind what is there of it.
+  options.max_bgerror_resume_count = 0;
   // What was replayed goes to a table at once, so that a torn log is never replayed twice.
   options.avoid_flush_during_recovery = false;
   // Snapshots and meta data trickle, and a log file lives as long as anything in it is only in memory.
@@ -125,11 +131,29 @@ bool holds_nothing(const std::string& folder) {
   rocksdb::DB* raw = nullptr;
   rocksdb::Options options;
   options.info_log = std::make_shared<silence>();
+  // Where the manifest speaks of write-ahead logs and this is off, RocksDB wants to change the manifest, and dies of having
+  // nothing to do that with: it opens for reading only.
+  options.track_and_verify_wals_in_manifest = true;
   if (!rocksdb::DB::OpenForReadOnly(options, folder, &raw).ok()) return false;
   const std::unique_ptr<rocksdb::DB> db(raw);
   const std::unique_ptr<rocksdb::Iterator> iterator(db->NewIterator(rocksdb::ReadOptions()));
   iterator->SeekToFirst();
   return !iterator->Valid() && iterator->status().ok();
+}
+
+/// Makes a folder and those above it, so that a power cut does not take away the names with all that is below them: RocksDB syncs
+/// its own folder and no other.
+void make_durable_folder(rocksdb::Env& env, const std::filesystem::path& folder) {
+  if (folder.empty() || std::filesystem::exists(folder)) return;
+  const auto above = folder.parent_path();
+  make_durable_folder(env, above);
+  std::filesystem::create_directory(folder);
+  std::unique_ptr<rocksdb::Directory> names;
+  auto status = env.NewDirectory(above.string(), &names);
+  if (status.ok()) status = names->Fsync();
+  if (!status.ok()) {
+    throw error(errc::journal_unavailable, folder.string() + ": cannot be made durable: " + status.ToString());
+  }
 }
 
 /// As RocksDB says it, in words only.
@@ -149,6 +173,44 @@ bool has_write_ahead_log(const std::string& folder) {
 
 }  // namespace
 
+/// Hears of what RocksDB does by itself.
+class rocksdb_database::watcher final : public rocksdb::EventListener {
+public:
+  explicit watcher(bool sync_before_switch) : sync_before_switch_(sync_before_switch) {}
+
+  void watch(rocksdb::DB* db) { db_ = db; }
+
+  rocksdb::Status failure() const {
+    const std::lock_guard lock(mutex_);
+    return failure_;
+  }
+
+  /// A new write-ahead log may have been begun, and nothing is in it yet, nor can be before this returns. Of two files a power
+  /// cut may take the end of the first and leave the beginning of the second. Unsynced appends would so lose some from their
+  /// middle; therefore the first is made durable now. It is of no matter whose memtable was full, nor why.
+  void OnMemTableSealed(const rocksdb::MemTableInfo&) override {
+    if (!sync_before_switch_ || !db_ || !failure().ok()) return;
+    if (const auto status = db_->SyncWAL(); !status.ok()) fail(status);
+  }
+
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+    if (error->severity() >= rocksdb::Status::kHardError) fail(*error);
+  }
+
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* by_itself) override { *by_itself = false; }
+
+private:
+  void fail(const rocksdb::Status& status) {
+    const std::lock_guard lock(mutex_);
+    if (failure_.ok()) failure_ = status;
+  }
+
+  const bool sync_before_switch_;
+  rocksdb::DB* db_ = nullptr;
+  mutable std::mutex mutex_;
+  rocksdb::Status failure_;
+};
+
 rocksdb_database::rocksdb_database(const std::filesystem::path& folder, const rocksdb_options& options,
                                    const store_environment& environment, access how) {
   // RocksDB knows the folders that this process has open by their spelling, so there must be but one.
@@ -158,16 +220,22 @@ rocksdb_database::rocksdb_database(const std::filesystem::path& folder, const ro
   const auto cache = rocksdb::NewLRUCache(options.block_cache_mib << 20);
   db_options_ = make_db_options();
   if (environment.env) db_options_.env = environment.env;
+  watcher_ = std::make_shared<watcher>(options.durability == durability::buffered);
+  db_options_.listeners = {watcher_};
   log_options_ = make_log_options(cache);
   log_options_.write_buffer_size = environment.log_buffer_bytes;
   keyed_options_ = make_keyed_options(cache);
-  if (how == access::whole) prepare_folder();
+  if (how == access::whole) {
+    prepare_folder();
+  } else {
+    require_unlocked();
+  }
   open(how);
 }
 
 rocksdb_database::rocksdb_database(const rocksdb_database& damaged, access how)
     : folder_(damaged.folder_), db_options_(damaged.db_options_), log_options_(damaged.log_options_),
-      keyed_options_(damaged.keyed_options_) {
+      keyed_options_(damaged.keyed_options_), watcher_(damaged.watcher_) {
   open(how);
 }
 
@@ -207,11 +275,16 @@ void rocksdb_database::check(const rocksdb::Status& status, std::string_view wha
   refuse(damaged ? damage : errc::journal_unavailable, "cannot " + std::string(what) + ": " + status.ToString());
 }
 
+void rocksdb_database::check_written(const rocksdb::Status& status, std::string_view what) const {
+  const auto first = watcher_->failure();
+  check(first.ok() ? status : first, what, errc::journal_unavailable);
+}
+
 // Refuses whatever is not a store of cairn before RocksDB writes its first byte.
 void rocksdb_database::prepare_folder() {
   namespace fs = std::filesystem;
   try {
-    fs::create_directories(folder_);
+    make_durable_folder(*db_options_.env, folder_);
     if (!fs::exists(fs::path(folder_) / "CURRENT")) {
       for (const auto& entry : fs::directory_iterator(folder_)) {
         if (entry.path().extension() == ".sst") {
@@ -253,6 +326,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> rocksdb_database::families() const 
 
 void rocksdb_database::take(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHandle*>& handles) {
   db_.reset(db);
+  watcher_->watch(db);
   default_ = handles[0];
   log_ = handles[1];
   index_ = handles[2];
@@ -264,7 +338,12 @@ void rocksdb_database::open_whole() {
   require_write_ahead_logs();
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::Open(db_options_, folder_, families(), &handles, &db);
+  auto status = rocksdb::DB::Open(db_options_, folder_, families(), &handles, &db);
+  if (const auto table = status.IsCorruption() ? give_back_index_table(status.ToString()) : std::string(); !table.empty()) {
+    status = rocksdb::DB::Open(db_options_, folder_, families(), &handles, &db);
+    // Then it was another's, and a damaged folder stays as it is.
+    if (!status.ok()) db_options_.env->DeleteFile(table).PermitUncheckedError();
+  }
   if (is_locked(status)) refuse_locked();
   const auto reason = status.ToString();
   if (status.IsInvalidArgument()) refuse(errc::unknown_format, "is not a store that this program can open: " + reason);
@@ -274,6 +353,18 @@ void rocksdb_database::open_whole() {
   }
   check(status, "open the store", errc::corrupt_store);
   take(db, handles);
+}
+
+// Where RocksDB could not sync the manifest in which it had noted a new table of the index, it deletes that table, and may find
+// the note at the next opening. The table's bytes are still in the file that it was taken in from. Returns the table's name, or
+// nothing where that is not what is wrong.
+std::string rocksdb_database::give_back_index_table(const std::string& reason) const {
+  const auto end = reason.find(".ldb");  // the last name under which RocksDB looked for it
+  const auto slash = reason.rfind('/', end);
+  if (reason.find("No such file") == std::string::npos || end == std::string::npos || slash == std::string::npos) return {};
+  const auto table = folder_ + reason.substr(slash, end - slash) + ".sst";
+  const bool given = std::filesystem::exists(index_file()) && db_options_.env->LinkFile(index_file(), table).ok();
+  return given ? table : std::string();
 }
 
 // Looks for damage that RocksDB would take for a torn tail; under the lock, so that nobody is writing what is looked at.
@@ -287,6 +378,17 @@ void rocksdb_database::require_write_ahead_logs() {
   const auto damage = damage_like_a_torn_tail(folder_);
   check(db_options_.env->UnlockFile(lock), "unlock the folder");
   if (damage) refuse_damaged_records(*damage);
+}
+
+// What is being written meanwhile would look like damage. Nobody can write where not even the lock can be made.
+void rocksdb_database::require_unlocked() {
+  rocksdb::FileLock* lock = nullptr;
+  if (!std::filesystem::exists(folder_ + "/LOCK")) return;
+  if (const auto status = db_options_.env->LockFile(folder_ + "/LOCK", &lock); status.ok()) {
+    check(db_options_.env->UnlockFile(lock), "unlock the folder");
+  } else if (is_locked(status)) {
+    refuse_locked();
+  }
 }
 
 void rocksdb_database::refuse_locked() const {
@@ -306,16 +408,21 @@ void rocksdb_database::refuse_damaged_records(const std::string& damage) const {
   refuse(errc::corrupt_record, damage + ", and opening it would lose the records behind that. " + intact + what_to_do);
 }
 
-// Point in time: up to the first damage and no further. In memory only; the files stay as they are.
+// Point in time: up to the first damage and no further. In memory only; the files stay as they are. The write-ahead logs are
+// held against the manifest here too: see holds_nothing().
 void rocksdb_database::open_intact() {
   auto options = db_options_;
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.create_if_missing = false;
   options.create_missing_column_families = false;
-  options.track_and_verify_wals_in_manifest = false;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::OpenForReadOnly(options, folder_, families(), &handles, &db);
+  auto status = rocksdb::DB::OpenForReadOnly(options, folder_, families(), &handles, &db);
+  if (status.IsCorruption()) {
+    // A table that cannot even be opened then fails where it is read, and what comes before it can be had.
+    options.paranoid_checks = false;
+    status = rocksdb::DB::OpenForReadOnly(options, folder_, families(), &handles, &db);
+  }
   if (!status.ok()) refuse(errc::corrupt_store, "cannot be read at all: " + status.ToString());
   take(db, handles);
 }
@@ -336,6 +443,7 @@ void rocksdb_database::read_meta(access how) {
     store_id_ = random_id();
     return write_meta(true);
   }
+  if (format == format_unfinished) refuse(errc::unknown_format, "is left of an import that did not come to its end; delete it");
   std::uint32_t version = 0;
   if (format.size() == sizeof version) std::memcpy(&version, format.data(), sizeof version);
   if (version != store_format) {
@@ -362,6 +470,17 @@ void rocksdb_database::write_meta(bool fresh) {
   check(db_->Write(write, &batch), "write its meta data", errc::corrupt_store);
 }
 
+void rocksdb_database::disown() {
+  rocksdb::WriteOptions write;
+  write.sync = true;
+  check(db_->Put(write, meta_, slice(format_key), slice(format_unfinished)), "write its meta data", errc::corrupt_store);
+}
+
+void rocksdb_database::adopt(const std::string& store_id) {
+  store_id_ = store_id;
+  write_meta(true);
+}
+
 void rocksdb_database::clear_index() {
   check(db_->DropColumnFamily(index_), "drop the index", errc::corrupt_store);
   check(db_->DestroyColumnFamilyHandle(index_), "drop the index", errc::corrupt_store);
@@ -374,8 +493,18 @@ rocksdb::Options rocksdb_database::index_file_options() const { return {db_optio
 std::string rocksdb_database::index_file() const { return folder_ + "/index-being-written"; }
 
 void rocksdb_database::flush() {
+  check_written({}, "flush");
   rocksdb::FlushOptions options;
   check(db_->Flush(options, {log_, snapshots_, meta_}), "flush");
+}
+
+// By a write of nothing, because that waits for its turn: RocksDB's SyncWAL() beside a write that fails ends the process in a
+// build with assertions, as Debian's is.
+void rocksdb_database::sync_log() {
+  rocksdb::WriteBatch nothing;
+  rocksdb::WriteOptions write;
+  write.sync = true;
+  check_written(db_->Write(write, &nothing), "sync the log");
 }
 
 }  // namespace cairn::detail

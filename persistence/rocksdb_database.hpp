@@ -31,7 +31,7 @@ inline constexpr const char* what_to_do_about_the_index =
 /// How to open a folder.
 enum class access {
   whole,   ///< as a store: for reading and writing, and only if it is sound
-  intact,  ///< for reading what a damaged store still holds up to the first damage of its write-ahead log; writes nothing
+  intact,  ///< for reading what a damaged store still holds up to the first damage of its write-ahead log; changes nothing
 };
 
 /// An open folder. Immovable: RocksDB's handles refer to it.
@@ -57,8 +57,17 @@ public:
   /// where the bytes are wrong; the detail says what could not be done, in which folder, and why.
   void check(const rocksdb::Status& status, std::string_view what, errc damage = errc::corrupt_record) const;
 
+  /// The same for a write, which is also not trusted where the disk has failed RocksDB somewhere else. The reason is that of the
+  /// first failure, since later ones may only say that there was one.
+  void check_written(const rocksdb::Status& status, std::string_view what) const;
+
   /// `what`, told of this folder.
   std::string told(const std::string& what) const { return what.starts_with(folder_) ? what : folder_ + ": " + what; }
+
+  /// Makes a store that was made just now one that can be opened no more, until adopt() gives it its identity.
+  void disown();
+  /// Makes it the store with the id `store_id`.
+  void adopt(const std::string& store_id);
 
   /// Makes the index empty, as it is before the first write-behind.
   void clear_index();
@@ -69,14 +78,20 @@ public:
 
   /// Brings all that is in memory to files, so that the next opening has nothing to replay.
   void flush();
+  /// Makes durable what has been appended. Throws error(errc::journal_unavailable).
+  void sync_log();
 
 private:
+  class watcher;
+
   rocksdb_database(const rocksdb_database& damaged, access how);
   void prepare_folder();
   void open(access how);
   void open_whole();
+  std::string give_back_index_table(const std::string& reason) const;
   void open_intact();
   void require_write_ahead_logs();
+  void require_unlocked();
   std::vector<rocksdb::ColumnFamilyDescriptor> families() const;
   void take(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHandle*>& handles);
   void read_meta(access how);
@@ -90,6 +105,7 @@ private:
   rocksdb::DBOptions db_options_;
   rocksdb::ColumnFamilyOptions log_options_;
   rocksdb::ColumnFamilyOptions keyed_options_;  // of the index and the snapshots
+  std::shared_ptr<watcher> watcher_;
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::ColumnFamilyHandle* default_ = nullptr;
   rocksdb::ColumnFamilyHandle* log_ = nullptr;

@@ -161,8 +161,11 @@ void rocksdb_index::run() {
 // One sorted file for a generation, its marker inside, taken in whole or not at all: so runs never overlap, whatever happens.
 void rocksdb_index::write(const generation& generation) const {
   if (generation.places->size() == 0) return;
+  // After a failure opening tells what the manifest knows of the last file, and may need it as it is.
+  const std::string doing = "write the index behind";
+  database_.check_written({}, doing);
   // What the index says must be on the disk before the index says it. With synced appends it is.
-  if (sync_log_first_) database_.check(database_.db().SyncWAL(), "sync the log");
+  if (sync_log_first_) database_.sync_log();
 
   const auto& states = generation.streams.states();
   std::vector<std::uint32_t> order(states.size());
@@ -170,7 +173,6 @@ void rocksdb_index::write(const generation& generation) const {
   std::sort(order.begin(), order.end(),
             [&](std::uint32_t left, std::uint32_t right) { return stream_less(states[left].stream(), states[right].stream()); });
 
-  const std::string doing = "write the index behind";
   const auto path = database_.index_file();
   rocksdb::SstFileWriter file(rocksdb::EnvOptions(), database_.index_file_options());
   database_.check(file.Open(path), doing);

@@ -6,6 +6,7 @@
 
 #include "append_check.hpp"
 #include "chain.hpp"
+#include "exporter.hpp"
 #include "index_run.hpp"
 #include "log_chunk.hpp"
 #include "log_walk.hpp"
@@ -52,7 +53,7 @@ public:
     if (!detail::is_storable(stream)) throw error(errc::invalid_argument, "no aggregate can be called so");
     // A snapshot that a power cut takes away is only made again, so none is worth a sync.
     const auto status = database_.db().Put(rocksdb::WriteOptions(), database_.snapshots(), key(stream, at), slice(bytes));
-    database_.check(status, "save a snapshot of " + to_string(stream), errc::journal_unavailable);
+    database_.check_written(status, "save a snapshot of " + to_string(stream));
   }
 
   std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override {
@@ -168,6 +169,9 @@ public:
   chain_head head() const override;
   verification verify(const verify_options& options) const override;
   position backup(const std::filesystem::path& folder, std::size_t keep) override;
+  chain_head export_to(std::ostream& out, const export_options& options) const override {
+    return detail::export_store(database_, out, options);
+  }
   std::uint64_t records_replayed() const override { return replayed_; }
 
 private:
@@ -328,7 +332,7 @@ void log_store::unstage() {
   for (const auto stream : touched_) index_.unstage(stream);
 }
 
-void log_store::write() { database_.check(database_.db().Write(write_options_, &batch_), "append", errc::journal_unavailable); }
+void log_store::write() { database_.check_written(database_.db().Write(write_options_, &batch_), "append"); }
 
 void log_store::publish() {
   const auto first = last() + 1;
@@ -341,7 +345,9 @@ void log_store::publish() {
 // call pages clean that never reached the disk. Only reading everything back, by opening the store again, tells.
 void log_store::refuse_from_now_on(const std::exception& reason) {
   index_.abandon();
-  failure_ = std::string("an append failed, and the store takes no more until it is opened again: ") + reason.what();
+  const auto* const known = dynamic_cast<const error*>(&reason);
+  failure_ =
+      "an append failed, and the store takes no more until it is opened again: " + (known ? known->detail() : reason.what());
   throw error(errc::journal_unavailable, failure_);
 }
 

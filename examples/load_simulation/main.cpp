@@ -2,21 +2,20 @@
 // every product is as the answers said. This file has the flags and puts the parts together; read `simulate` downward.
 #include "driver.hpp"
 #include "movements.hpp"
-#include "output.hpp"
 #include "page.hpp"
 #include "proof.hpp"
 #include "report.hpp"
 #include "workload.hpp"
 
+#include "command_line/flags.hpp"
+#include "command_line/output_file.hpp"
+
 #include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
-
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -29,6 +28,10 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace simulation;
+using command_line::from;
+using command_line::one_of;
+using command_line::output_file;
+using command_line::whole_number;
 using clock = std::chrono::steady_clock;
 
 enum exit_code { proved = 0, not_proved = 1, unusable = 2, interrupted = 130 };
@@ -57,44 +60,6 @@ stop_flag stop{false};
 
 // -- flags
 
-std::optional<std::int64_t> whole_number(const std::string& text) {
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-CLI::Validator from(std::int64_t least, std::int64_t most) {
-  return CLI::Validator(
-      [=](std::string& text) {
-        const auto number = whole_number(text);
-        if (number && *number >= least && *number <= most) return std::string();
-        return "'" + text + "' is not a whole number from " + std::to_string(least) + " to " + std::to_string(most);
-      },
-      "");
-}
-
-/// Names the value and the default, and leaves out which option excludes which; that is said when it happens.
-class plain_help : public CLI::Formatter {
-public:
-  plain_help() { column_width(26); }
-  std::string make_option_opts(const CLI::Option* option) const override {
-    return option->get_type_name().empty() ? "" : " " + option->get_type_name();
-  }
-  std::string make_option_desc(const CLI::Option* option) const override {
-    const auto preset = option->get_default_str();
-    return option->get_description() + (preset.empty() ? "" : " [" + preset + "]");
-  }
-};
-
-CLI::Validator one_of(const std::string& first, const std::string& second) {
-  return CLI::Validator(
-      [=](std::string& text) {
-        return text == first || text == second ? "" : "'" + text + "' is neither " + first + " nor " + second;
-      },
-      "");
-}
-
 void add_flags(CLI::App& app, settings& chosen) {
   app.description("Plays a shop's day against cairn as fast as your machine allows: stock is sold, returned and delivered, many\n"
                   "products at once. Then it closes the store, opens it again, recovers every product, and proves that each\n"
@@ -105,7 +70,7 @@ void add_flags(CLI::App& app, settings& chosen) {
              "  load_simulation --in-flight 100                fewer at a time: less throughput, quicker answers\n"
              "Exit codes: 0 everything proved, 1 something is wrong, 2 wrong usage or input, 130 stopped by Ctrl-C.");
   app.name("load_simulation");
-  app.formatter(std::make_shared<plain_help>());
+  app.formatter(std::make_shared<command_line::plain_help>());
 
   const std::string played = "What is played";
   auto* replay = app.add_option("--replay", chosen.replay,

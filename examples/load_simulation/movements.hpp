@@ -7,16 +7,13 @@
 
 #include "workload.hpp"
 
+#include "command_line/output_file.hpp"
+
 #include <filesystem>
-#include <stdexcept>
 
 namespace simulation {
 
-/// What is wrong with what the user gave, in a sentence that names the file and, where there is one, the line.
-class bad_input : public std::runtime_error {
-public:
-  using std::runtime_error::runtime_error;
-};
+using command_line::bad_input;
 
 /// Reads the whole file. Throws bad_input for anything in it that is not as described above. When told to
 /// stop it gives what it has read so far, which is not to be played.

@@ -4,25 +4,19 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 namespace simulation {
 namespace {
 
 using clock = std::chrono::steady_clock;
+using command_line::bar;
+using command_line::bar_max;
+using command_line::bar_min;
+using command_line::percent_of;
 
 constexpr double watched_seconds = 1;                      // what "at present" means
 constexpr std::chrono::milliseconds between_updates{100};  // of the line on a terminal
 constexpr std::chrono::seconds between_lines{10};          // elsewhere, at most; also each quarter has one
-
-std::size_t columns() {
-  winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
-}
-
-constexpr std::size_t bar_min = 10;
-constexpr std::size_t bar_max = 40;
 
 /// 1234 as "1.2k", 654321 as "654k".
 std::string short_number(std::uint64_t number) {
@@ -62,8 +56,6 @@ std::string joined(const std::vector<std::string>& parts, const std::string& bet
   for (const auto& part : parts) text += (text.empty() ? "" : between) + part;
   return text;
 }
-
-std::string percent_of(double share) { return std::to_string(static_cast<int>(share * 100)) + " %"; }
 
 sample together(const sample& first, const sample& second) {
   sample both = second;
@@ -112,15 +104,6 @@ void timeline::halve() {
   stretch_ *= 2;
 }
 
-std::string_view beginning_of(std::string_view text, std::size_t columns) {
-  std::size_t end = 0;
-  for (; end < text.size(); ++end) {
-    const bool begins_character = (text[end] & 0xc0) != 0x80;
-    if (begins_character && columns-- == 0) break;
-  }
-  return text.substr(0, end);
-}
-
 std::string progress_line(double share, const sample& present, std::size_t columns) {
   for (const bool in_short : {false, true}) {
     const std::string between = in_short ? " " : "  ";
@@ -129,10 +112,7 @@ std::string progress_line(double share, const sample& present, std::size_t colum
     const auto taken = width_of(text) - width_of(percent_of(share)) + width_of("100 %") + between.size();
     if (columns < taken + bar_min) continue;
     const auto room = std::min(columns - taken, bar_max);
-    const auto full = static_cast<std::size_t>(share * static_cast<double>(room));
-    std::string bar;
-    for (std::size_t place = 0; place < room; ++place) bar += place < full ? "█" : "░";
-    return bar + between + text;
+    return bar(share, room) + between + text;
   }
   auto parts = figures(present, true);
   parts.insert(parts.begin(), percent_of(share));
@@ -140,36 +120,27 @@ std::string progress_line(double share, const sample& present, std::size_t colum
   return std::string(beginning_of(joined(parts, " "), columns));
 }
 
-progress::progress() : terminal_(isatty(STDERR_FILENO) != 0), shown_(clock::now()) {}
-
-progress::~progress() { clear(); }
+progress::progress() : shown_(clock::now()) {}
 
 void progress::doing(const std::string& what) {
-  if (!terminal_) return;
-  std::fprintf(stderr, "\r\033[K%s …", std::string(beginning_of(what, columns() - 3)).c_str());
-  dirty_ = true;
+  line_.show(std::string(beginning_of(what, command_line::status_line::columns() - 2)) + " …");
 }
 
 void progress::show(std::uint64_t answered, std::uint64_t all, const std::vector<sample>& samples) {
   if (all == 0 || samples.empty()) return;
   const auto now = clock::now();
   const auto quarter = answered * 4 / all;
-  if (now - shown_ < between_updates || (!terminal_ && quarter == quarter_ && now - shown_ < between_lines)) return;
+  if (now - shown_ < between_updates || (!line_.watched() && quarter == quarter_ && now - shown_ < between_lines)) return;
   shown_ = now;
   quarter_ = quarter;
 
   const auto recent = latest(samples);
   const auto share = static_cast<double>(answered) / static_cast<double>(all);
-  if (!terminal_) {
+  if (!line_.watched()) {
     std::fprintf(stderr, "%s  %s\n", percent_of(share).c_str(), joined(figures(recent, false), "  ").c_str());
     return;
   }
-  std::fprintf(stderr, "\r\033[K%s", progress_line(share, recent, columns() - 1).c_str());
-  dirty_ = true;
-}
-
-void progress::clear() {
-  if (std::exchange(dirty_, false)) std::fputs("\r\033[K", stderr);
+  line_.show(progress_line(share, recent, command_line::status_line::columns()));
 }
 
 }  // namespace simulation

@@ -3,12 +3,13 @@
 
 #include "histogram.hpp"
 
+#include "command_line/terminal.hpp"
+
 #include <cairn/runtime.hpp>
 
 #include <chrono>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace simulation {
@@ -50,30 +51,23 @@ private:
 /// for. Where they are few it says less, from the end, and never takes more.
 std::string progress_line(double share, const sample& present, std::size_t columns);
 
-/// The beginning of `text` that takes at most `columns`, in whole characters.
-std::string_view beginning_of(std::string_view text, std::size_t columns);
-
 /// Tells on standard error how far the program has come: on a terminal one line that is kept up to date, else a line now and
 /// then.
 class progress {
 public:
   progress();
-  ~progress();
-  progress(const progress&) = delete;
-  progress& operator=(const progress&) = delete;
 
   /// What is being done, where there is no measure of it.
   void doing(const std::string& what);
   /// How many of `all` commands are answered, and how it goes at present.
   void show(std::uint64_t answered, std::uint64_t all, const std::vector<sample>& samples);
   /// Takes the line away.
-  void clear();
+  void clear() { line_.clear(); }
 
 private:
-  bool terminal_;
+  command_line::status_line line_;
   std::chrono::steady_clock::time_point shown_;
   std::uint64_t quarter_ = 0;
-  bool dirty_ = false;
 };
 
 }  // namespace simulation

@@ -5,6 +5,8 @@
 #include "progress.hpp"
 #include "proof.hpp"
 
+#include "command_line/text.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -12,6 +14,13 @@
 #include <vector>
 
 namespace simulation {
+
+using command_line::as_time;
+using command_line::beginning_of;
+using command_line::counted;
+using command_line::fixed;
+using command_line::grouped;
+using command_line::width_of;
 
 struct report {
   // What was asked for.
@@ -56,17 +65,6 @@ using row = std::pair<std::string, std::string>;
 std::vector<row> rows(const report& about);
 std::string as_text(const report& about);
 std::string as_json(const report& about);
-
-/// 1234567 as "1,234,567".
-std::string grouped(std::uint64_t number);
-/// "1 product", "1,234 products".
-std::string counted(std::uint64_t number, const std::string& what);
-/// The columns that the text takes on a terminal.
-std::size_t width_of(std::string_view text);
-/// Nanoseconds as "870 µs", "1.23 ms", "12.3 s".
-std::string as_time(std::uint64_t nanoseconds);
-/// With so many digits behind the point.
-std::string fixed(double number, int digits);
 
 /// The percentiles that every report gives.
 inline constexpr double percentiles[] = {50, 90, 99, 99.9};

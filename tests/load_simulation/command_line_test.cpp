@@ -1,6 +1,7 @@
 // The program as its users meet it: a small run, a second one on the same store, and what it says of what it cannot take.
 // LOAD_SIMULATION_BIN names the program.
 #include "csv_file.hpp"
+#include "shell.hpp"
 
 #include <cairn/rocksdb_journal.hpp>
 #include <doctest/doctest.h>
@@ -16,44 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct ran {
-  int code;
-  std::string said;  // both outputs
-  bool mentions(std::string_view words) const { return said.find(words) != std::string::npos; }
-};
-
-std::string program() {
-  const auto* path = std::getenv("LOAD_SIMULATION_BIN");
-  REQUIRE_MESSAGE(path, "LOAD_SIMULATION_BIN must name the program");
-  return path;
-}
-
-/// Runs the program through the shell, in a folder of its own.
-class shell {
-public:
-  /// `before` stands before the program's name: another program that feeds or watches it.
-  ran operator()(const std::string& arguments, const std::string& before = {}) const {
-    const auto command = "cd '" + folder() + "' && { " + before + " '" + program() + "' " + arguments + "; } 2>&1";
-    ran result{-1, {}};
-    auto* pipe = popen(command.c_str(), "r");
-    REQUIRE(pipe);
-    char part[4096];
-    for (std::size_t size = 0; (size = std::fread(part, 1, sizeof part, pipe)) > 0;) result.said.append(part, size);
-    const auto status = pclose(pipe);
-    result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return result;
-  }
-  std::string folder() const { return folder_.path().string(); }
-  bool has(const std::string& name) const { return fs::exists(folder_.path() / name); }
-  std::string text_of(const std::string& name) const {
-    std::ifstream file(folder_.path() / name);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-  /// Whatever a failed run may have left behind.
-  std::size_t files() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_.path()), {})); }
-
-private:
-  cairn::tests::temporary_folder folder_;
+struct shell : cairn::tests::shell {
+  shell() : cairn::tests::shell("LOAD_SIMULATION_BIN") {}
 };
 
 const std::string small = "--products 50 --commands 5000 --in-flight 200 ";
@@ -226,7 +191,7 @@ TEST_CASE("Ctrl-C stops it cleanly, and what was answered is there for the next 
   const shell run;
   int said[2];
   REQUIRE(pipe(said) == 0);
-  const auto path = program();
+  const auto path = run.program();
   const auto data = run.folder() + "/stock";
   const auto page = run.folder() + "/page.html";
   const auto child = fork();

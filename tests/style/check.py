@@ -86,10 +86,13 @@ THIRD_PARTY = [
      "CAF stays in actors/, its tests, and a header for interoperation"),
     ("boost/asio", lambda path: path.parts[0] in {"runtime", *APPLICATIONS},
      "Asio is at the edge: runtime/ and what is built on it"),
-    ("rocksdb/", lambda path: "persistence" in path.parts[:2] and "include" not in path.parts,
+    ("rocksdb/", lambda path: ("persistence" in path.parts[:2] and "include" not in path.parts) or
+     path.parts[:2] == ("tests", "crash"),
      "RocksDB stays in the sources and private headers of persistence/, and in its tests, which damage stores"),
     ("openssl/", lambda path: path.parts[0] == "persistence", "OpenSSL stays in persistence/"),
     ("doctest/", lambda path: path.parts[0] in {"testkit", "tests"}, "doctest stays in testkit/ and the tests"),
+    ("nlohmann/", lambda path: path.parts[0] == "persistence" and "include" not in path.parts,
+     "nlohmann-json stays in the sources and private headers of persistence/"),
 ]
 STANDARD_HEADER = re.compile(r"[a-z_0-9]+")
 NOT_FOR_VALUES = {"condition_variable", "filesystem", "fstream", "future", "iostream", "mutex", "shared_mutex", "thread"}
@@ -100,7 +103,8 @@ def may_include(user, used):
     if user == used:
         return True
     if used not in LIBRARIES:
-        return False if user in LIBRARIES else used == "examples"  # tests and benchmarks try out the examples
+        # Tests and benchmarks try out the examples; tools/command_line is what all programs have in common.
+        return user not in LIBRARIES and used in {"examples", "tools"}
     return user in APPLICATIONS or LIBRARIES.index(used) < LIBRARIES.index(user)
 
 

@@ -6,10 +6,11 @@
 
 #include <cairn/chain_head.hpp>
 #include <cairn/journal.hpp>
+#include <cairn/journal_export.hpp>
+#include <cairn/progress_function.hpp>
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 
@@ -20,10 +21,6 @@ enum class durability {
   synced,    ///< on stable storage: survives a power cut
   buffered,  ///< in the operating system's hands: survives the death of the process, not a power cut
 };
-
-/// Told how far long work has come, in records, at most a few times a second and from the second second on; then once more at
-/// its end. `of` may be exceeded by what is appended meanwhile. What it throws ends the work and comes out of it.
-using progress_function = std::function<void(std::uint64_t done, std::uint64_t of)>;
 
 struct rocksdb_options {
   cairn::durability durability = cairn::durability::synced;
@@ -70,6 +67,13 @@ public:
   /// Returns the position of the last record that the backup certainly holds.
   /// Throws error(errc::journal_unavailable) where `folder` cannot be written, with the reason; what was there stays usable.
   virtual position backup(const std::filesystem::path& folder, std::size_t keep = 2) = 0;
+
+  /// Writes every record to `out`, chunk by chunk, with what it takes to make an equal store of it by
+  /// import_rocksdb_journal(): an export. Records that are appended meanwhile are not in it, snapshots never are. The chain is
+  /// checked on the way; the head that it ends with is returned.
+  /// Throws error(errc::corrupt_record) where the log is damaged, error(errc::journal_unavailable) where it cannot be read or
+  /// `out` takes no more; what was written until then has no end and is refused by an import.
+  virtual chain_head export_to(std::ostream& out, const export_options& options = {}) const = 0;
 
   /// How many records opening had to read from the log.
   virtual std::uint64_t records_replayed() const = 0;

@@ -1,12 +1,19 @@
 // A file that is there whole or not at all, and that is known to be writable before the work begins.
 #pragma once
 
-#include <cstdio>
 #include <filesystem>
-#include <string>
+#include <fstream>
+#include <ostream>
+#include <stdexcept>
 #include <string_view>
 
-namespace simulation {
+namespace command_line {
+
+/// What is wrong with what the user gave, in a sentence that names the file and, where there is one, the line.
+class bad_input : public std::runtime_error {
+public:
+  using std::runtime_error::runtime_error;
+};
 
 class output_file {
 public:
@@ -17,8 +24,10 @@ public:
   output_file(const output_file&) = delete;
   output_file& operator=(const output_file&) = delete;
 
-  /// Writes everything and gives the file its name. Throws bad_input, with the reason.
-  void finish(std::string_view contents);
+  /// For what is too much to be held whole.
+  std::ostream& stream() { return stream_; }
+  /// Writes `last` and gives the file its name. Throws bad_input, with the reason.
+  void finish(std::string_view last = {});
   const std::filesystem::path& path() const { return path_; }
 
 private:
@@ -26,7 +35,7 @@ private:
 
   std::filesystem::path path_;
   std::filesystem::path part_;  // empty: the file itself is written
-  std::FILE* file_ = nullptr;
+  std::ofstream stream_;
 };
 
-}  // namespace simulation
+}  // namespace command_line

@@ -1,0 +1,453 @@
+#include "record_document.hpp"
+
+#include <cairn/command_options.hpp>
+#include <cairn/error.hpp>
+#include <cairn/limits.hpp>
+
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <msgpack.hpp>
+#include <openssl/evp.h>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace cairn::detail {
+namespace {
+
+constexpr const char* base64_field = "base64";
+/// More than a document of a record ever has.
+constexpr std::size_t fields_usual = 20;
+
+[[noreturn]] void fail(const std::string& what) { throw error(errc::corrupt_record, what); }
+
+[[noreturn]] void fail(std::string_view field, const std::string& what) {
+  fail("the field \"" + std::string(field) + "\" " + what);
+}
+
+// --- text and bytes ---
+
+/// As RFC 3629 has it: no form longer than needed, no half of a surrogate pair, nothing beyond U+10FFFF.
+bool is_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[at]);
+    if (lead < 0x80) {
+      ++at;
+      continue;
+    }
+    const std::size_t size = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+    if (size == 0 || size > text.size() - at) return false;
+    for (std::size_t i = 1; i < size; ++i) {
+      if ((static_cast<unsigned char>(text[at + i]) & 0xc0) != 0x80) return false;
+    }
+    const auto second = static_cast<unsigned char>(text[at + 1]);
+    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f)) return false;
+    if ((lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f)) return false;
+    at += size;
+  }
+  return true;
+}
+
+const unsigned char* octets(std::string_view bytes) { return reinterpret_cast<const unsigned char*>(bytes.data()); }
+
+std::string to_base64(std::string_view bytes) {
+  std::string text(4 * ((bytes.size() + 2) / 3), '\0');
+  if (!text.empty()) {
+    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), octets(bytes), static_cast<int>(bytes.size()));
+  }
+  return text;
+}
+
+std::optional<std::string> from_base64(std::string_view text) {
+  if (text.empty()) return std::string();
+  if (text.size() % 4 != 0 || text.size() > 2 * limits::record_bytes_max) return std::nullopt;
+  std::string bytes(text.size() / 4 * 3, '\0');
+  const auto decoded =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()), octets(text), static_cast<int>(text.size()));
+  if (decoded != static_cast<int>(bytes.size())) return std::nullopt;
+  bytes.resize(bytes.size() - (text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0));
+  return bytes;
+}
+
+void add(document& to, std::string_view field, document value) {
+  // Not by the member function that looks for the field first.
+  to.get_ref<document::object_t&>().emplace_back(std::string(field), std::move(value));
+}
+
+document object_with_room() {
+  document empty = document::object();
+  empty.get_ref<document::object_t&>().reserve(fields_usual);
+  return empty;
+}
+
+document as_bytes(std::string_view bytes, export_format format) {
+  if (format == export_format::msgpack) return document::binary({octets(bytes), octets(bytes) + bytes.size()});
+  document shown = document::object();
+  add(shown, base64_field, to_base64(bytes));
+  return shown;
+}
+
+document as_text(std::string_view text, export_format format) { return is_utf8(text) ? document(text) : as_bytes(text, format); }
+
+bool is_base64(const document& shown) {
+  return shown.is_object() && shown.size() == 1 && shown.begin().key() == base64_field && shown.begin().value().is_string();
+}
+
+/// The bytes that `shown` stands for, where it stands for bytes.
+std::optional<std::string> bytes_of(const document& shown) {
+  if (shown.is_binary()) {
+    const auto& bytes = shown.get_binary();
+    if (bytes.has_subtype()) return std::nullopt;
+    return std::string(bytes.begin(), bytes.end());
+  }
+  return is_base64(shown) ? from_base64(shown.begin().value().get_ref<const std::string&>()) : std::nullopt;
+}
+
+std::string text_of(const document& shown, std::string_view field) {
+  if (shown.is_string()) return shown.get_ref<const std::string&>();
+  if (auto bytes = bytes_of(shown)) return *std::move(bytes);
+  fail(field, "is neither a text nor bytes");
+}
+
+// --- msgpack ---
+
+document as_value(std::string_view bytes, export_format format) {
+  document value;
+  document_builder builder(value, readable_value);
+  if (document::sax_parse(bytes.data(), bytes.data() + bytes.size(), &builder, document::input_format_t::msgpack)) {
+    std::string again;
+    append_msgpack(again, value);
+    if (again == bytes && !(value.is_object() && value.size() == 1 && value.begin().key() == base64_field)) return value;
+  }
+  return as_bytes(bytes, format);
+}
+
+std::string msgpack_of(const document& shown, std::string_view field) {
+  if (auto bytes = bytes_of(shown)) return *std::move(bytes);
+  if (is_base64(shown) || shown.is_binary()) fail(field, "is not readable base64");
+  std::string bytes;
+  append_msgpack(bytes, shown);
+  return bytes;
+}
+
+// --- moments ---
+
+constexpr timestamp first_readable = std::chrono::sys_days{std::chrono::year{1} / 1 / 1};
+constexpr timestamp first_beyond = std::chrono::sys_days{std::chrono::year{10000} / 1 / 1};
+
+document as_moment(timestamp moment) {
+  if (moment < first_readable || moment >= first_beyond) return moment.time_since_epoch().count();
+  return to_string(moment);
+}
+
+timestamp moment_of(const document& shown, std::string_view field) {
+  if (shown.is_number_integer() && (!shown.is_number_unsigned() || shown.get<std::uint64_t>() <= INT64_MAX)) {
+    return timestamp{std::chrono::microseconds{shown.get<std::int64_t>()}};
+  }
+  if (shown.is_string()) {
+    const auto& text = shown.get_ref<const std::string&>();
+    const auto number = [&](std::size_t at, std::size_t digits) {
+      unsigned value = 0;
+      if (at + digits <= text.size()) std::from_chars(text.data() + at, text.data() + at + digits, value);
+      return value;
+    };
+    using namespace std::chrono;
+    const auto date = year{static_cast<int>(number(0, 4))} / month{number(5, 2)} / day{number(8, 2)};
+    if (date.ok()) {
+      const timestamp moment =
+          sys_days{date} + hours{number(11, 2)} + minutes{number(14, 2)} + seconds{number(17, 2)} + microseconds{number(20, 6)};
+      // Whatever is not as it would be written was read wrongly above.
+      if (to_string(moment) == text) return moment;
+    }
+  }
+  fail(field, "is not a moment such as \"2026-11-24T09:30:00.000000Z\", nor a number of microseconds");
+}
+
+// --- fields ---
+
+/// Hands out the members of a document by name, and knows whether any is left over.
+class fields {
+public:
+  explicit fields(const document& shown) {
+    if (!shown.is_object()) fail("is not an object");
+    members_ = &shown.get_ref<const document::object_t&>();
+  }
+
+  const document* find(std::string_view name) {
+    // They come in the order in which they are asked for, unless another program has been at them.
+    for (std::size_t i = 0; i < members_->size(); ++i) {
+      const auto at = (next_ + i) % members_->size();
+      const auto& member = members_->begin()[static_cast<std::ptrdiff_t>(at)];
+      if (member.first != name) continue;
+      next_ = at + 1;
+      ++taken_;
+      return &member.second;
+    }
+    return nullptr;
+  }
+
+  const document& get(std::string_view name) {
+    const auto* const found = find(name);
+    if (!found) fail(name, "is missing");
+    return *found;
+  }
+
+  std::uint64_t number(std::string_view name) { return whole(get(name), name); }
+
+  std::uint32_t small(std::string_view name) {
+    const auto value = number(name);
+    if (value > UINT32_MAX) fail(name, "is larger than 4294967295");
+    return static_cast<std::uint32_t>(value);
+  }
+
+  std::string text(std::string_view name) { return text_of(get(name), name); }
+  void text(std::string_view name, std::string& into) {
+    if (const auto* const found = find(name)) into = text_of(*found, name);
+  }
+
+  static std::uint64_t whole(const document& shown, std::string_view name) {
+    if (!shown.is_number_unsigned()) fail(name, "is not a whole number");
+    return shown.get<std::uint64_t>();
+  }
+
+  void require_no_more() const {
+    if (taken_ == members_->size()) return;
+    fail("has fields that no record has, or one of them twice");
+  }
+
+private:
+  const document::object_t* members_;
+  std::size_t next_ = 0;
+  std::size_t taken_ = 0;
+};
+
+std::vector<std::pair<std::string, std::string>> keys_of(const document& shown) {
+  std::vector<std::pair<std::string, std::string>> keys;
+  const auto sound = [](const document& pair) { return pair.is_array() && pair.size() == 2; };
+  if (!shown.is_array()) fail("keys", "is not an array");
+  for (const auto& pair : shown) {
+    if (!sound(pair)) fail("keys", "has something else in it than pairs");
+    keys.emplace_back(text_of(pair[0], "keys"), text_of(pair[1], "keys"));
+  }
+  return keys;
+}
+
+document readable_document_of(const record_view& record, position chunk, export_format format) {
+  auto shown = object_with_room();
+  const auto optional = [&](std::string_view field, std::string_view text) {
+    if (!text.empty()) add(shown, field, as_text(text, format));
+  };
+  add(shown, "position", record.position.value);
+  add(shown, "chunk", chunk.value);
+  add(shown, "category", as_text(record.stream.category, format));
+  add(shown, "id", as_text(record.stream.id, format));
+  add(shown, "version", record.version.value);
+  add(shown, "type", as_text(record.type, format));
+  add(shown, "schema_version", record.schema_version);
+  add(shown, "recorded_at", as_moment(record.recorded_at));
+  if (record.occurred_at) add(shown, "occurred_at", as_moment(*record.occurred_at));
+  add(shown, "index", record.index);
+  add(shown, "count", record.count);
+  if (record.expected) add(shown, "expected", record.expected->value);
+  optional("command_id", record.command_id);
+  optional("correlation_id", record.correlation_id);
+  optional("causation_id", record.causation_id);
+  optional("who", record.who);
+  if (const auto keys = metadata_keys(record); !keys.empty()) {
+    auto pairs = document::array();
+    for (const auto& [key, value] : keys) pairs.push_back({as_text(key, format), as_text(value, format)});
+    add(shown, "keys", std::move(pairs));
+  }
+  if (!record.result.empty()) add(shown, "result", as_value(record.result, format));
+  add(shown, "data", as_value(record.payload, format));
+  return shown;
+}
+
+bool gives_back(const document& shown, std::string_view body) {
+  std::string frame;
+  try {
+    return body_of(shown, frame) == body;
+  } catch (const error&) { return false; }  // beyond a limit that only the writing of records has
+}
+
+}  // namespace
+
+// --- documents ---
+
+bool document_builder::null() { return add(nullptr); }
+bool document_builder::boolean(bool value) { return add(value); }
+bool document_builder::number_integer(number_integer_t value) { return add(value); }
+bool document_builder::number_unsigned(number_unsigned_t value) { return add(value); }
+
+bool document_builder::number_float(number_float_t value, const string_t&) {
+  return std::isfinite(value) ? add(value) != nullptr : fail("has a number that JSON does not have");
+}
+
+bool document_builder::string(string_t& value) {
+  return is_utf8(value) ? add(std::move(value)) != nullptr : fail("has a text that is not UTF-8");
+}
+
+bool document_builder::binary(binary_t& value) {
+  return limits_.binary ? add(std::move(value)) != nullptr : fail("has bytes where only values are allowed");
+}
+
+bool document_builder::start_object(std::size_t) { return open(open_.empty() ? object_with_room() : document::object()); }
+bool document_builder::end_object() { return close(); }
+bool document_builder::start_array(std::size_t) { return open(document::array()); }
+bool document_builder::end_array() { return close(); }
+
+bool document_builder::key(string_t& name) {
+  if (!is_utf8(name)) return fail("has a name that is not UTF-8");
+  auto& members = open_.back()->get_ref<document::object_t&>();
+  members.emplace_back(std::move(name), nullptr);
+  member_ = &members.back().second;
+  return true;
+}
+
+bool document_builder::parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& reason) {
+  return fail(std::string("cannot be read: ") + reason.what());
+}
+
+document* document_builder::add(document value) {
+  if (++values_ > limits_.values) {
+    fail("has more than " + std::to_string(limits_.values) + " values");
+    return nullptr;
+  }
+  if (open_.empty()) {
+    root_ = std::move(value);
+    return &root_;
+  }
+  auto& parent = *open_.back();
+  if (!parent.is_array()) {
+    *member_ = std::move(value);
+    return member_;
+  }
+  auto& items = parent.get_ref<document::array_t&>();
+  items.push_back(std::move(value));
+  return &items.back();
+}
+
+bool document_builder::open(document empty) {
+  if (open_.size() == limits_.levels) return fail("is nested deeper than " + std::to_string(limits_.levels) + " levels");
+  auto* const opened = add(std::move(empty));
+  if (!opened) return false;
+  open_.push_back(opened);
+  return true;
+}
+
+bool document_builder::close() {
+  open_.pop_back();
+  return true;
+}
+
+bool document_builder::fail(std::string why) {
+  failure_ = std::move(why);
+  return false;
+}
+
+void append_msgpack(std::string& out, const document& value) {
+  struct appender {
+    std::string& bytes;
+    void write(const char* data, std::size_t size) { bytes.append(data, size); }
+  } buffer{out};
+  msgpack::packer<appender> pack(buffer);
+  const auto text = [&](std::string_view bytes) {
+    pack.pack_str(static_cast<std::uint32_t>(bytes.size()));
+    pack.pack_str_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
+  };
+  switch (value.type()) {
+  case document::value_t::boolean: value.get<bool>() ? pack.pack_true() : pack.pack_false(); return;
+  case document::value_t::number_integer: pack.pack_int64(value.get<std::int64_t>()); return;
+  case document::value_t::number_unsigned: pack.pack_uint64(value.get<std::uint64_t>()); return;
+  case document::value_t::number_float: {
+    // msgpack-c would make an integer of 2.0.
+    const auto bits = __builtin_bswap64(std::bit_cast<std::uint64_t>(value.get<double>()));
+    out.push_back('\xcb');
+    out.append(reinterpret_cast<const char*>(&bits), sizeof bits);
+    return;
+  }
+  case document::value_t::string: text(value.get_ref<const std::string&>()); return;
+  case document::value_t::binary: {
+    const auto& bytes = value.get_binary();
+    pack.pack_bin(static_cast<std::uint32_t>(bytes.size()));
+    pack.pack_bin_body(reinterpret_cast<const char*>(bytes.data()), static_cast<std::uint32_t>(bytes.size()));
+    return;
+  }
+  case document::value_t::array:
+    pack.pack_array(static_cast<std::uint32_t>(value.size()));
+    for (const auto& item : value) append_msgpack(out, item);
+    return;
+  case document::value_t::object:
+    pack.pack_map(static_cast<std::uint32_t>(value.size()));
+    for (const auto& [name, member] : value.get_ref<const document::object_t&>()) {
+      text(name);
+      append_msgpack(out, member);
+    }
+    return;
+  case document::value_t::null:
+  case document::value_t::discarded: pack.pack_nil(); return;
+  }
+}
+
+document document_of(const record_view& record, position chunk, export_format format) {
+  auto shown = readable_document_of(record, chunk, format);
+  return gives_back(shown, record.body) ? shown : bare_document_of(record, chunk, format);
+}
+
+document bare_document_of(const record_view& record, position chunk, export_format format) {
+  auto shown = object_with_room();
+  add(shown, "position", record.position.value);
+  add(shown, "chunk", chunk.value);
+  add(shown, "body", as_bytes(record.body, format));
+  return shown;
+}
+
+std::string_view body_of(const document& shown, std::string& frame) {
+  fields in(shown);
+  const position where{in.number("position")};
+  in.number("chunk");
+  frame.clear();
+  if (const auto* const body = in.find("body")) {
+    in.require_no_more();
+    frame = text_of(*body, "body");
+    return decode_record(where, frame).body;
+  }
+  unrecorded_event event;
+  command_options options;
+  const auto category = in.text("category");
+  const auto id = in.text("id");
+  event.stream = {category, id};
+  event.version = version{in.number("version")};
+  const auto type = in.text("type");
+  event.type = type;
+  event.schema_version = in.small("schema_version");
+  event.recorded_at = moment_of(in.get("recorded_at"), "recorded_at");
+  if (const auto* const moment = in.find("occurred_at")) options.occurred_at = moment_of(*moment, "occurred_at");
+  event.index = in.small("index");
+  event.count = in.small("count");
+  if (const auto* const expected = in.find("expected")) {
+    options.expected = expected_version::exactly(version{fields::whole(*expected, "expected")});
+  }
+  in.text("command_id", options.command_id);
+  in.text("correlation_id", options.correlation_id);
+  in.text("causation_id", options.causation_id);
+  in.text("who", options.who);
+  if (const auto* const keys = in.find("keys")) options.keys = keys_of(*keys);
+  std::string result;
+  if (const auto* const found = in.find("result")) result = msgpack_of(*found, "result");
+  event.result = result;
+  const auto payload = msgpack_of(in.get("data"), "data");
+  event.payload = payload;
+  event.options = &options;
+  in.require_no_more();
+  try {
+    encode_frame(frame, event);
+  } catch (const error& beyond) { fail(beyond.detail()); }
+  return std::string_view(frame).substr(4);
+}
+
+std::uint64_t number_in(const document& shown, const char* field) { return fields(shown).number(field); }
+std::string text_in(const document& shown, const char* field) { return fields(shown).text(field); }
+
+}  // namespace cairn::detail

@@ -1,0 +1,174 @@
+// Backups of a store that is at work, and the stores that come of them.
+#include "stores.hpp"
+
+#include <numeric>
+#include <thread>
+
+namespace cairn::tests {
+namespace {
+
+using doctest::Contains;
+
+std::uintmax_t bytes_of(const fs::path& folder) {
+  const auto entries = fs::recursive_directory_iterator(folder);
+  return std::accumulate(begin(entries), end(entries), std::uintmax_t{0}, [](std::uintmax_t sum, const auto& entry) {
+    return sum + (entry.is_regular_file() ? entry.file_size() : 0);
+  });
+}
+
+/// The folders of what is being tested.
+struct folders {
+  temporary_folder all;
+  fs::path store = all.path() / "store";
+  fs::path backups = all.path() / "backups";
+  fs::path restored = all.path() / "restored";
+};
+
+TEST_CASE("a store that was backed up comes back equal, with its index, and goes on") {
+  for (const std::uint64_t events : {0, 1, 10'000}) {
+    const folders at;
+    const auto store = open_store(at.store);
+    append_many(*store, events);
+    store->snapshots().save({"product", "1"}, version{1}, "state");
+    CHECK(store->backup(at.backups) == store->last());
+    restore_rocksdb_journal(at.backups, at.restored);
+    const auto copy = open_store(at.restored);
+    CHECK(copy->head() == store->head());
+    CHECK(bodies(*copy) == bodies(*store));
+    CHECK(copy->snapshots().latest({"product", "1"}, version::max()).value().bytes == "state");
+    append(*copy, {event{.stream = {"product", "of the copy only"}}});
+    CHECK(copy->verify({.noted = store->head(), .progress = {}}).records == store->last().value + 1);
+  }
+}
+
+TEST_CASE("backups that are made while appends run are each a beginning of the history") {
+  for (const auto how : {durability::buffered, durability::synced}) {
+    const folders at;
+    const auto store = open_store(at.store, how);
+    for (std::uint64_t from = 0; from < 5'000; from += 1'000) {
+      std::thread writer([&] { append_many(*store, from + 1'000); });
+      while (store->last().value <= from) std::this_thread::yield();
+      const auto before = store->last();
+      const auto through = store->backup(at.backups);
+      writer.join();
+      CHECK(through >= before);
+      restore_rocksdb_journal(at.backups, at.restored);
+      {
+        const auto copy = open_store(at.restored);
+        CHECK(copy->last() >= through);
+        CHECK(copy->verify().head == copy->head());
+        CHECK(store->verify({.noted = copy->head(), .progress = {}}).head == store->head());
+      }
+      fs::remove_all(at.restored);
+    }
+  }
+}
+
+TEST_CASE("a store that was restored can be opened and backed up again, also without a record more") {
+  const folders at;
+  {
+    const auto store = open_store(at.store);
+    append_many(*store, 500);
+    store->backup(at.backups);
+  }
+  restore_rocksdb_journal(at.backups, at.restored);
+  const auto head = open_store(at.restored)->head();
+  CHECK(open_store(at.restored)->backup(at.backups) == head.through);
+  restore_rocksdb_journal(at.backups, at.all.path() / "again");
+  CHECK(open_store(at.all.path() / "again")->head() == head);
+}
+
+TEST_CASE("a backup copies only what the one before lacks, and old ones go") {
+  const folders at;
+  {
+    const auto store = open_store(at.store);
+    event large;
+    large.payload = std::string(1'000'000, 'x');
+    append(*store, std::vector<event>(20, large));
+  }
+  const auto store = open_store(at.store);  // all in tables now, which never change
+  store->backup(at.backups, 3);
+  const auto one = bytes_of(at.backups);
+  append(*store, {event{}});
+  for (int n = 0; n < 4; ++n) store->backup(at.backups, 3);
+  CHECK(one > 20'000'000);
+  CHECK(bytes_of(at.backups) < one + one / 10);
+  CHECK(entries_of(at.backups / "meta") == 3);
+  store->backup(at.backups, 1);
+  CHECK(entries_of(at.backups / "meta") == 1);
+  CHECK_THROWS_WITH_AS(store->backup(at.backups, 0), Contains("keep at least 1"), error);
+}
+
+TEST_CASE("two stores cannot share a folder of backups") {
+  const folders at;
+  const auto store = open_store(at.store);
+  const auto other = open_store(at.all.path() / "other");
+  store->backup(at.backups);
+  CHECK_THROWS_WITH_AS(other->backup(at.backups), Contains("holds backups of another store"), error);
+  store->backup(at.backups);
+}
+
+TEST_CASE("a restore leaves a folder alone that is not empty") {
+  const folders at;
+  const auto store = open_store(at.store);
+  append_few(*store);
+  store->backup(at.backups);
+  CHECK_THROWS_WITH_AS(restore_rocksdb_journal(at.backups, at.backups), Contains("is not empty"), error);
+  overwrite(at.restored, "a file");
+  CHECK_THROWS_WITH_AS(restore_rocksdb_journal(at.backups, at.restored), Contains("is not empty"), error);
+  CHECK(contents(at.restored) == "a file");
+  CHECK_THROWS_WITH_AS(restore_rocksdb_journal(at.all.path() / "none", at.all.path() / "x"), Contains("there is no such folder"),
+                       error);
+  CHECK_THROWS_AS(restore_rocksdb_journal(at.store, at.all.path() / "x"), error);
+  CHECK_FALSE(fs::exists(at.all.path() / "x"));
+}
+
+TEST_CASE("a backup that was damaged anywhere is refused and makes no store") {
+  const folders at;
+  {
+    const auto store = open_store(at.store);
+    append_many(*store, 500);
+  }
+  open_store(at.store)->backup(at.backups);
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(at.backups)) {
+    if (entry.is_regular_file() && entry.file_size() > 0) files.push_back(entry.path());
+  }
+  REQUIRE(files.size() > 3);
+  for (const auto& file : files) {
+    CAPTURE(file);
+    const auto whole = contents(file);
+    auto damaged = whole;
+    damaged[whole.size() / 2] = static_cast<char>(damaged[whole.size() / 2] ^ 1);
+    overwrite(file, damaged);
+    CHECK_THROWS_AS(restore_rocksdb_journal(at.backups, at.restored), error);
+    CHECK_FALSE(fs::exists(at.restored));
+    overwrite(file, whole.substr(0, whole.size() / 2));
+    CHECK_THROWS_AS(restore_rocksdb_journal(at.backups, at.restored), error);
+    CHECK_FALSE(fs::exists(at.restored));
+    overwrite(file, whole);
+  }
+  CHECK(entries_of(at.all.path()) == 2);
+  restore_rocksdb_journal(at.backups, at.restored);
+  CHECK(open_store(at.restored)->verify().records >= 500);
+}
+
+TEST_CASE("where the newest backup is damaged, an older one is not taken for it") {
+  const folders at;
+  const auto store = open_store(at.store);
+  append_few(*store);
+  store->backup(at.backups);
+  append(*store, {event{}});
+  store->backup(at.backups);
+  const auto file = at.backups / "meta" / "2";
+  for (const auto& damaged : {contents(file).substr(0, 10), std::string()}) {
+    overwrite(file, damaged);
+    CHECK_THROWS_WITH_AS(restore_rocksdb_journal(at.backups, at.restored), Contains("take the file meta/2 away"), error);
+  }
+  fs::remove(file);
+  restore_rocksdb_journal(at.backups, at.restored);
+  CHECK(open_store(at.restored)->last() == position{4});
+}
+
+}  // namespace
+}  // namespace cairn::tests

@@ -1,0 +1,437 @@
+// An export holds all of a store, and nothing else than that store comes of importing it.
+#include "../settings.hpp"
+#include "stores.hpp"
+
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <thread>
+
+namespace cairn::tests {
+namespace {
+
+using doctest::Contains;
+
+constexpr auto both_formats = {export_format::ndjson, export_format::msgpack};
+
+/// Exports `store` in either format, imports it, and checks that the two cannot be told apart and that the copy goes on.
+void check_round_trip(rocksdb_store& store) {
+  const auto head = store.head();
+  const auto expected = bodies(store);
+  for (const auto format : both_formats) {
+    const temporary_folder folder;
+    const auto copy_folder = folder.path() / "copy";
+    const auto exported = export_of(store, format);
+    CHECK(import(exported, copy_folder) == head);
+    CHECK(entries_of(folder.path()) == 1);
+    const auto copy = open_store(copy_folder);
+    CHECK(copy->head() == head);
+    CHECK(bodies(*copy) == expected);
+    CHECK(copy->verify({.noted = head, .progress = {}}).records == expected.size());
+    for (const auto other : both_formats) CHECK(export_of(*copy, other) == export_of(store, other));
+    append(*copy, {event{.stream = {"product", "of the copy only"}}});
+    CHECK(copy->verify({.noted = head, .progress = {}}).records == expected.size() + 1);
+  }
+}
+
+/// A store in which each of `events` is there.
+void check_round_trip_of(const std::vector<event>& events) {
+  const temporary_folder folder;
+  const auto store = open_store(folder.path() / "store");
+  append(*store, events);
+  check_round_trip(*store);
+}
+
+std::string line_with(const std::string& payload) {
+  const temporary_folder folder;
+  const auto store = open_store(folder.path() / "store");
+  append(*store, {event{.payload = payload}});
+  return lines_of(export_of(*store)).at(1);
+}
+
+/// Refused with these words, and nothing is left behind.
+void check_refused(const std::string& exported, const std::string& words = {}) {
+  const temporary_folder folder;
+  CAPTURE(exported.substr(0, 2000));
+  CHECK_THROWS_WITH_AS(import(exported, folder.path() / "copy"), Contains(words.c_str()), error);
+  CHECK(entries_of(folder.path()) == 0);
+}
+
+std::string few_exported(export_format format = export_format::ndjson) {
+  const temporary_folder folder;
+  const auto store = open_store(folder.path() / "store");
+  append_few(*store);
+  return export_of(*store, format);
+}
+
+// --- round trips ---
+
+TEST_CASE("a store without records comes back with its identity") {
+  const temporary_folder folder;
+  const auto store = open_store(folder.path() / "store");
+  CHECK(lines_of(export_of(*store)).size() == 2);
+  check_round_trip(*store);
+}
+
+TEST_CASE("every optional field of a record comes back, and one that is absent stays absent") {
+  std::vector<event> events(9);
+  events[0].options.command_id = "order 77/1";
+  events[1].options.correlation_id = "order 77";
+  events[2].options.causation_id = "command 1";
+  events[3].options.who = "Zoë";
+  events[4].options.keys = {{"shop", "north"}, {"shop", "again"}, {"", ""}, {std::string("\xff\0", 2), "\x80"}};
+  events[5].options.occurred_at = timestamp{std::chrono::microseconds{1}};
+  events[6].options.expected = expected_version::exactly(version{6});
+  events[7].result = "\xa3yes";
+  events[8] = events[4];
+  events[8].options.command_id = "all";
+  events[8].options.who = "\xc0";
+  events[8].options.occurred_at = timestamp{};
+  events[8].options.expected = expected_version::exactly(version{8});
+  events[8].result = "no msgpack";
+  events[8].schema_version = 4'294'967'295;
+  check_round_trip_of(events);
+}
+
+TEST_CASE("names of any bytes come back") {
+  check_round_trip_of({event{.stream = {"product", ""}}, event{.stream = {"product", std::string(3, '\0')}},
+                       event{.stream = {std::string("\xff\xfe\0", 3), std::string(1000, '\xed')}, .type = "\x80"},
+                       event{.stream = {"\"\\/", "\u2028\x7f\x1f\n"}}, event{.stream = {"product", R"({"base64":"QQ=="})"}}});
+}
+
+TEST_CASE("moments come back exactly, also those that have no date that people write") {
+  constexpr std::int64_t first_of_year_1 = -62'135'596'800'000'000;
+  constexpr std::int64_t end_of_year_9999 = 253'402'300'799'999'999;
+  std::vector<event> events;
+  for (const auto moment :
+       {std::int64_t{0}, std::int64_t{-1}, first_of_year_1, first_of_year_1 - 1, end_of_year_9999, end_of_year_9999 + 1,
+        std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()}) {
+    events.emplace_back().recorded_at = timestamp{std::chrono::microseconds{moment}};
+    events.back().options.occurred_at = events.back().recorded_at;
+  }
+  check_round_trip_of(events);
+}
+
+TEST_CASE("payloads of every kind come back byte for byte") {
+  const auto nested = [](std::size_t levels) { return std::string(levels, '\x91') + '\xc0'; };
+  std::string floats(1, '\xdc');
+  floats += {'\x27', '\x10'};  // 10,000 of them
+  std::mt19937_64 random(setting("CAIRN_TEST_SEED", 1));
+  for (int n = 0; n < 10'000; ++n) {
+    auto bits = random();
+    while (!std::isfinite(std::bit_cast<double>(bits))) bits = random();
+    floats += '\xcb';
+    for (int byte = 7; byte >= 0; --byte) floats += static_cast<char>(bits >> 8 * byte);
+  }
+  const auto large = std::string("\xdb\x00\x10\x00\x00", 5) + std::string(std::size_t{1} << 20, '\0');
+  std::vector<event> events;
+  for (const auto& payload : {std::string(),  // no msgpack at all
+                              std::string("\x82\xa1"
+                                          "a\x81\xa1"
+                                          "b\x93\x01\xff\xc3\xa1"
+                                          "c\xa2hi",
+                                          15),
+                              std::string("\xcf\xff\xff\xff\xff\xff\xff\xff\xff"),  // the largest and the least integer
+                              std::string("\xd3\x80\x00\x00\x00\x00\x00\x00\x00", 9),
+                              std::string("\xcb\x40\x00\x00\x00\x00\x00\x00\x00", 9),  // 2.0
+                              std::string("\xcb\x80\x00\x00\x00\x00\x00\x00\x00", 9),  // -0.0
+                              std::string("\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00", 9),  // not a number
+                              std::string("\xcb\xff\xf0\x00\x00\x00\x00\x00\x00", 9),  // minus infinity
+                              std::string("\xca\x3f\x80\x00\x00", 5),                  // a float of four bytes
+                              std::string("\xd4\x05x"),                                // an extension
+                              std::string("\xc4\x02\x00\xff", 4),                      // bytes
+                              std::string("\x81\xa1k\xc4\x01x"),                       // bytes within
+                              std::string("\xcc\x05"),                                 // longer than it needs to be
+                              std::string("\xd9\x01x"),
+                              std::string("\x81\x01\x02"),            // a key that is no text
+                              std::string("\x82\xa1k\x01\xa1k\x02"),  // a key twice
+                              std::string("\xa1\xff"),                // a text that is not UTF-8
+                              std::string("\x81\xa1\xff\x01"),        // a name that is not
+                              std::string("\xa3\xed\xa0\x80"),        // half of a surrogate pair
+                              std::string("\x81\xa6"
+                                          "base64\xa4QUJD"),  // what bytes look like
+                              std::string("\x81\xa6"
+                                          "base64\x01"),
+                              std::string("\xa8\u2028\"\\\n\x00", 9),
+                              std::string("\x01\x02"),                  // more than one value
+                              std::string("\xdd\xff\xff\xff\xff\x01"),  // cut short
+                              nested(64),
+                              nested(65),
+                              nested(100'000),
+                              floats,
+                              large,
+                              std::string(std::size_t{1} << 20, '\xc1')}) {
+    events.emplace_back().payload = payload;
+    events.back().result = payload.size() < 1000 ? payload : std::string();
+  }
+  check_round_trip_of(events);
+}
+
+TEST_CASE("payloads are readable where they can be, and bytes are never taken for a value") {
+  CHECK(line_with("\x81\xa5"
+                  "count\x03")
+            .ends_with(R"("data":{"count":3}})"));
+  CHECK(line_with(std::string("\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00", 9)).ends_with(R"("data":1.5})"));
+  CHECK(line_with("\xc0").ends_with(R"("data":null})"));
+  CHECK(line_with("\xc1").ends_with(R"("data":{"base64":"wQ=="}})"));
+  CHECK(line_with("\x81\xa6"
+                  "base64\xa4QUJD")
+            .ends_with(R"("data":{"base64":"gaZiYXNlNjSkUVVKRA=="}})"));
+  CHECK(line_with("\x81\xa1"
+                  "a\x81\xa6"
+                  "base64\x01")
+            .ends_with(R"("data":{"a":{"base64":1}}})"));
+}
+
+TEST_CASE("a record that was encoded in another way than cairn's comes back as it was") {
+  const temporary_folder folder;
+  const auto store = open_store(folder.path() / "store");
+  const event usual;
+  auto body = frame_of(usual, version{1}).substr(4);
+  body.replace(1, 1, "\x81\x80\x00", 3);  // the version in three bytes, where one would do
+  const auto length = static_cast<std::uint32_t>(body.size());
+  append_frames(*store, usual.stream, 1, std::string(reinterpret_cast<const char*>(&length), 4) + body);
+  CHECK(lines_of(export_of(*store)).at(1).find(R"("body":{"base64":")") != std::string::npos);
+  check_round_trip(*store);
+}
+
+TEST_CASE("many chunks, decisions of many events and records larger than a chunk come back") {
+  const temporary_folder folder;
+  const auto store = open_store(folder.path() / "store");
+  append_many(*store, 5'000);
+  event large;
+  large.payload = std::string(100'000, 'x');
+  append(*store, {large, {}, large});
+  check_round_trip(*store);
+}
+
+TEST_CASE("snapshots stay behind") {
+  const temporary_folder folder;
+  const auto store = open_store(folder.path() / "store");
+  append_few(*store);
+  store->snapshots().save({"product", "1"}, version{1}, "state");
+  import(export_of(*store), folder.path() / "copy");
+  CHECK_FALSE(open_store(folder.path() / "copy")->snapshots().latest({"product", "1"}, version::max()).has_value());
+}
+
+TEST_CASE("an export that is made while appends run ends with a head that the store went through") {
+  const temporary_folder folder;
+  const auto store = open_store(folder.path() / "store");
+  for (std::uint64_t from = 0; from < 3'000; from += 1'000) {
+    std::thread writer([&] { append_many(*store, from + 1'000); });
+    while (store->last().value <= from) std::this_thread::yield();
+    const auto before = store->last();
+    std::ostringstream out;
+    const auto head = store->export_to(out);
+    writer.join();
+    CHECK(head.through >= before);
+    CHECK(import(out.str(), folder.path() / "copy") == head);
+    CHECK(store->verify({.noted = head, .progress = {}}).head == store->head());
+    fs::remove_all(folder.path() / "copy");
+  }
+}
+
+// --- refusals ---
+
+TEST_CASE("an export with a line altered, left out, doubled or moved is refused, whichever line it is") {
+  const auto lines = lines_of(few_exported());
+  REQUIRE(lines.size() == 6);
+  for (std::size_t n = 0; n < lines.size(); ++n) {
+    auto removed = lines;
+    removed.erase(removed.begin() + static_cast<std::ptrdiff_t>(n));
+    check_refused(text_of(removed));
+    auto doubled = lines;
+    doubled.insert(doubled.begin() + static_cast<std::ptrdiff_t>(n), lines[n]);
+    check_refused(text_of(doubled));
+    for (std::size_t m = n + 1; m < lines.size(); ++m) {
+      auto swapped = lines;
+      std::swap(swapped[n], swapped[m]);
+      check_refused(text_of(swapped));
+    }
+    // Each letter and digit of a value, of which some are left out to save time.
+    for (std::size_t at = lines[n].find(':'); at < lines[n].size(); at += 7) {
+      if (!std::isalnum(static_cast<unsigned char>(lines[n][at]))) continue;
+      auto altered = lines;
+      altered[n][at] = lines[n][at] == '3' ? '4' : '3';
+      check_refused(text_of(altered));
+    }
+  }
+}
+
+TEST_CASE("an export that is cut short is refused, wherever the cut is") {
+  for (const auto format : both_formats) {
+    const auto whole = few_exported(format);
+    for (std::size_t length = 0; length + 1 < whole.size(); length += 19) check_refused(whole.substr(0, length));
+    check_refused(whole + whole);
+    check_refused(whole + "x");
+  }
+}
+
+TEST_CASE("an export with any byte altered is refused or gives the same store") {
+  std::mt19937_64 random(setting("CAIRN_TEST_SEED", 1));
+  for (const auto format : both_formats) {
+    const auto whole = few_exported(format);
+    const temporary_folder folder;
+    const auto head = import(whole, folder.path() / "whole");
+    for (std::size_t at = random() % 13; at < whole.size(); at += 13) {
+      auto altered = whole;
+      altered[at] = static_cast<char>(altered[at] ^ (1 << random() % 8));
+      CAPTURE(at);
+      const auto copy = folder.path() / "copy";
+      std::optional<chain_head> imported;
+      try {
+        imported = import(altered, copy);
+      } catch (const error&) { CHECK_FALSE(fs::exists(copy)); }
+      CHECK(imported.value_or(head) == head);
+      fs::remove_all(copy);
+    }
+  }
+}
+
+TEST_CASE("a refusal names the line or the object, and what is wrong") {
+  const auto lines = lines_of(few_exported());
+  const auto with = [&](std::size_t line, const std::string& part, const std::string& other) {
+    auto altered = lines;
+    const auto at = altered.at(line - 1).find(part);
+    REQUIRE(at != std::string::npos);
+    altered[line - 1].replace(at, part.size(), other);
+    return text_of(altered);
+  };
+  check_refused("", "there is nothing to import");
+  check_refused("id,version\n", "the input is no export of cairn");
+  check_refused("{}\n", "line 1 does not say that this is an export of cairn");
+  check_refused("\x80", "object 1 does not say that this is an export of cairn");
+  check_refused(with(1, "\"version\":1", "\"version\":2"), "line 1 says that the export has version 2");
+  check_refused(with(1, "\"store\":\"", "\"store\":\"x"), "line 1 has no store id");
+  check_refused(with(2, "\"type\"", "\"typ\""), "line 2 the field \"type\" is missing");
+  check_refused(with(2, "{", "{\"note\":1,"), "line 2 has fields that no record has");
+  check_refused(with(3, "\"version\":2", "\"version\":\"2\""), "line 3 the field \"version\" is not a whole number");
+  check_refused(with(3, "\"version\":2", "\"version\":-2"), "line 3 the field \"version\" is not a whole number");
+  check_refused(with(3, "\"schema_version\":1", "\"schema_version\":4294967296"),
+                "line 3 the field \"schema_version\" is larger");
+  check_refused(with(3, "T", "t"), "line 3 the field \"recorded_at\" is not a moment");
+  check_refused(with(3, "\"chunk\":2", "\"chunk\":1"),
+                "line 4 is of the chunk at position 2, which is neither the one before nor a new one");
+  check_refused(with(4, "\"chunk\":2", "\"chunk\":3"), "line 6 tells the head");
+  check_refused(with(5, "\"data\":{", "\"data\":{\"x\":0,"), "line 6 tells the head");
+  check_refused(with(5, "\"base64\":\"Mv8=", "\"base64\":\"Mv8"), "line 5 the field \"id\" is neither a text nor bytes");
+  check_refused(with(6, "\"records\":4", "\"records\":5"), "line 6 says that there are 5 records, and 4 came before it");
+  auto gap = lines;
+  gap.erase(gap.begin() + 2);
+  check_refused(text_of(gap), "line 3 has the record of position 3 where that of position 2 must come");
+  auto cut = lines;
+  cut.pop_back();
+  check_refused(text_of(cut), "the export does not end: it is cut short before line 6");
+  check_refused(text_of(lines) + "{}\n", "line 7 comes after the end");
+}
+
+TEST_CASE("a record whose version does not follow is refused even where the chain is sound") {
+  // Versions are the journal's affair, so such a log is made by a store whose aggregate has another name in between.
+  const auto lines = lines_of(few_exported());
+  auto other = lines;
+  other.resize(2);
+  other[1].replace(other[1].find("\"version\":1"), 11, "\"version\":2");
+  std::string told;
+  const temporary_folder folder;
+  try {
+    import(text_of(other) + R"({"records":1,"head":"1:)" + std::string(64, '0') + "\"}\n", folder.path() / "copy");
+  } catch (const error& refused) { told = refused.detail(); }
+  const auto at = told.find("gives ");
+  REQUIRE(at != std::string::npos);
+  const auto head = told.substr(at + 6, 66);
+  check_refused(text_of(other) + R"({"records":1,"head":")" + head + "\"}\n",
+                "the export is unaltered, but of no sound store: the index knows product/1 to version 0 and then from");
+}
+
+TEST_CASE("no input makes the import take more than it deserves") {
+  const auto header = lines_of(few_exported()).at(0) + "\n";
+  check_refused(header + std::string(1'000'000, '['), "line 2 is nested deeper than");
+  check_refused(header + R"({"position":1,"data":)" + std::string(1'000'000, '['), "line 2 is nested deeper than");
+  check_refused(header + "[" + std::string(70 << 20, ' ') + "]\n", "line 2 goes on for more than");
+  std::string zeros = "[0";
+  for (int n = 0; n < 3 << 20; ++n) zeros += ",0";
+  check_refused(header + zeros + "]\n", "line 2 has more than");
+  const auto packed = few_exported(export_format::msgpack);
+  const auto object = packed.substr(0, packed.find("position") - 2);
+  for (const auto& claim : {"\xdf\xff\xff\xff\xff", "\xdd\xff\xff\xff\xff", "\xdb\xff\xff\xff\xff", "\xc6\xff\xff\xff\xff"}) {
+    check_refused(object + claim, "object 2");
+  }
+  check_refused(object + std::string(1'000'000, '\x91'), "object 2 is nested deeper than");
+}
+
+TEST_CASE("an import leaves a folder alone that is not empty, and takes one that is") {
+  const temporary_folder folder;
+  const auto exported = few_exported();
+  overwrite(folder.path() / "file", "mine");
+  CHECK_THROWS_WITH_AS(import(exported, folder.path()), Contains("is not empty; choose a new folder"), error);
+  CHECK_THROWS_WITH_AS(import(exported, folder.path() / "file"), Contains("is not empty; choose a new folder"), error);
+  CHECK(entries_of(folder.path()) == 1);
+  fs::create_directory(folder.path() / "empty");
+  const auto head = import(exported, folder.path() / "empty" / "");
+  CHECK(open_store(folder.path() / "empty")->head() == head);
+  CHECK(import(exported, folder.path() / "made" / "too") == head);
+  CHECK(entries_of(folder.path()) == 3);
+}
+
+TEST_CASE("what an import that was killed leaves behind is no store") {
+  class interrupted_buffer : public std::streambuf {
+  public:
+    interrupted_buffer(std::string first, std::string second, std::function<void()> between)
+        : parts_{std::move(first), std::move(second)}, between_(std::move(between)) {}
+
+  protected:
+    int_type underflow() override {
+      if (part_ == parts_.size()) return traits_type::eof();
+      if (part_ > 0) between_();
+      auto& part = parts_[part_++];
+      setg(part.data(), part.data(), part.data() + part.size());
+      return traits_type::to_int_type(part.front());
+    }
+
+  private:
+    std::array<std::string, 2> parts_;
+    std::function<void()> between_;
+    std::size_t part_ = 0;
+  };
+  const temporary_folder folder;
+  const temporary_folder left;
+  const auto exported = few_exported();
+  interrupted_buffer buffer(exported.substr(0, exported.size() / 2), exported.substr(exported.size() / 2), [&] {
+    REQUIRE(entries_of(folder.path()) == 1);
+    fs::copy(fs::directory_iterator(folder.path())->path(), left.path(), fs::copy_options::recursive);
+  });
+  std::istream in(&buffer);
+  import_rocksdb_journal(in, folder.path() / "copy");
+  CHECK_THROWS_WITH_AS(open_store(left.path()), Contains("is left of an import that did not come to its end"), error);
+}
+
+TEST_CASE("an output that takes no more ends the export with an error") {
+  class full_buffer : public std::streambuf {
+  public:
+    explicit full_buffer(std::size_t room) : room_(room) {}
+
+  protected:
+    std::streamsize xsputn(const char*, std::streamsize size) override {
+      const auto taken = std::min<std::streamsize>(size, static_cast<std::streamsize>(room_));
+      room_ -= static_cast<std::size_t>(taken);
+      return taken;
+    }
+    int_type overflow(int_type) override { return traits_type::eof(); }
+
+  private:
+    std::size_t room_;
+  };
+  const temporary_folder folder;
+  const auto store = open_store(folder.path() / "store");
+  append_many(*store, 3'000);
+  const auto size = export_of(*store).size();
+  for (const auto room : {std::size_t{0}, size / 2, size - 1}) {
+    full_buffer buffer(room);
+    std::ostream out(&buffer);
+    CHECK_THROWS_WITH_AS(store->export_to(out), Contains("the export cannot be written"), error);
+  }
+}
+
+}  // namespace
+}  // namespace cairn::tests
