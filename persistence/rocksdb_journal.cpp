@@ -242,7 +242,8 @@ void log_store::stage(std::span<const atomic_append> appends, std::span<append_o
     hashes = hashes.subspan(appends[i].size());
     if (outcomes[i].stored) continue;
     for (; gathered < i; ++gathered) {
-      if (!outcomes[gathered].stored || outcomes[gathered].first <= last()) continue;
+      // Neither a conflict nor a repeat, of earlier calls or of this one.
+      if (!outcomes[gathered].stored || outcomes[gathered].first != last() + 1 + bodies.size()) continue;
       for (const auto& addition : appends[gathered]) {
         detail::for_each_frame(addition, [&](std::string_view body, const record_view&) { bodies.push_back(body); });
       }

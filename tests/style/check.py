@@ -90,6 +90,7 @@ THIRD_PARTY = [
      path.parts[:2] == ("tests", "crash"),
      "RocksDB stays in the sources and private headers of persistence/, and in its tests, which damage stores"),
     ("openssl/", lambda path: path.parts[0] == "persistence", "OpenSSL stays in persistence/"),
+    ("doctest/", lambda path: path.parts[0] in {"testkit", "tests"}, "doctest stays in testkit/ and the tests"),
     ("nlohmann/", lambda path: path.parts[0] == "persistence" and "include" not in path.parts,
      "nlohmann-json stays in the sources and private headers of persistence/"),
 ]

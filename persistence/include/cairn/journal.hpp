@@ -1,6 +1,6 @@
 // The journal: the ordered, durable, append-only history of every aggregate.
 //
-// This header is the contract, and every store passes the same conformance tests of it (tests/persistence/).
+// This header is the contract, and every store passes the same conformance tests of it (testkit/).
 // Bytes only: what an event means is the model's affair. No actor, no Asio, and no thread of its own is promised.
 #pragma once
 
