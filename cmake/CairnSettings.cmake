@@ -16,14 +16,13 @@ if(CAIRN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CAIRN_CCACHE})
 endif()
 
-add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -fpch-preprocess)
+# g++ 12 takes the operator new of Asio's coroutine frames for another one than their operator delete.
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wno-mismatched-new-delete -fpch-preprocess)
 if(CAIRN_WARNINGS_AS_ERRORS)
   add_compile_options(-Werror)
 endif()
 if(CAIRN_SANITIZE)
-  # g++ 12 takes Asio's own operator new for another one once the sanitizer's calls stand between.
-  add_compile_options(-fsanitize=${CAIRN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -Wno-mismatched-new-delete
-                      -Wno-maybe-uninitialized)
+  add_compile_options(-fsanitize=${CAIRN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -Wno-maybe-uninitialized)
   add_link_options(-fsanitize=${CAIRN_SANITIZE})
 endif()
 
