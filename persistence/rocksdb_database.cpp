@@ -16,6 +16,7 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
+#include <utility>
 #include <vector>
 
 namespace cairn::detail {
@@ -215,7 +216,7 @@ rocksdb_database::rocksdb_database(const std::filesystem::path& folder, const ro
                                    const store_environment& environment, access how) {
   // RocksDB knows the folders that this process has open by their spelling, so there must be but one.
   std::error_code failure;
-  folder_ = std::filesystem::weakly_canonical(folder, failure).string();
+  folder_ = std::filesystem::weakly_canonical(std::filesystem::absolute(folder, failure), failure).string();
   if (failure || folder_.empty()) folder_ = folder.string();
   const auto cache = rocksdb::NewLRUCache(options.block_cache_mib << 20);
   db_options_ = make_db_options();
@@ -225,10 +226,10 @@ rocksdb_database::rocksdb_database(const std::filesystem::path& folder, const ro
   log_options_ = make_log_options(cache);
   log_options_.write_buffer_size = environment.log_buffer_bytes;
   keyed_options_ = make_keyed_options(cache);
-  if (how == access::whole) {
-    prepare_folder();
-  } else {
+  if (how == access::intact) {
     require_unlocked();
+  } else {
+    prepare_folder();
   }
   open(how);
 }
@@ -240,7 +241,12 @@ rocksdb_database::rocksdb_database(const rocksdb_database& damaged, access how)
 }
 
 void rocksdb_database::open(access how) {
-  if (how == access::whole) {
+  if (how == access::log_only) {
+    // What cannot be opened is left alone until it is dropped.
+    db_options_.paranoid_checks = false;
+    log_options_.disable_auto_compactions = keyed_options_.disable_auto_compactions = true;
+  }
+  if (how != access::intact) {
     open_whole();
     // Only now is the folder this store's alone.
     std::error_code failure;
@@ -250,6 +256,10 @@ void rocksdb_database::open(access how) {
   }
   try {
     read_meta(how);
+    if (how == access::log_only) {
+      make_empty(index_, "index");
+      make_empty(snapshots_, "snapshots");
+    }
   } catch (...) {
     release();
     throw;
@@ -272,12 +282,25 @@ void rocksdb_database::refuse(errc code, const std::string& what) const { throw 
 void rocksdb_database::check(const rocksdb::Status& status, std::string_view what, errc damage) const {
   if (status.ok()) return;
   const bool damaged = status.IsCorruption() || status.IsNotFound();
-  refuse(damaged ? damage : errc::journal_unavailable, "cannot " + std::string(what) + ": " + status.ToString());
+  const std::string advice = damaged && damage == errc::corrupt_store ? std::string(".") + what_to_do : "";
+  refuse(damaged ? damage : errc::journal_unavailable, "cannot " + std::string(what) + ": " + status.ToString() + advice);
+}
+
+void rocksdb_database::check_index(const rocksdb::Status& status, const std::string& what) const {
+  if (status.IsCorruption()) {
+    refuse(errc::corrupt_record, "cannot " + what + ": " + status.ToString() + "." + what_to_do_about_the_index);
+  }
+  check(status, what);
 }
 
 void rocksdb_database::check_written(const rocksdb::Status& status, std::string_view what) const {
-  const auto first = watcher_->failure();
-  check(first.ok() ? status : first, what, errc::journal_unavailable);
+  const auto first = watcher_->failure().ok() ? status : watcher_->failure();
+  if (first.IsCorruption()) {
+    refuse(errc::journal_unavailable, "cannot " + std::string(what) + ": " + first.ToString() +
+                                          ". `cairn verify` says what is damaged; where that is not the log, `cairn rebuild` "
+                                          "makes a store of the log alone");
+  }
+  check(first, what, errc::journal_unavailable);
 }
 
 // Refuses whatever is not a store of cairn before RocksDB writes its first byte.
@@ -287,8 +310,9 @@ void rocksdb_database::prepare_folder() {
     make_durable_folder(*db_options_.env, folder_);
     if (!fs::exists(fs::path(folder_) / "CURRENT")) {
       for (const auto& entry : fs::directory_iterator(folder_)) {
-        if (entry.path().extension() == ".sst") {
-          refuse(errc::corrupt_store, "the file CURRENT is missing beside tables with data; restore the folder from a backup");
+        // RocksDB writes CURRENT before its first log.
+        if (entry.path().extension() == ".sst" || entry.path().extension() == ".log") {
+          refuse(errc::corrupt_store, std::string("the file CURRENT is missing beside files with data.") + what_to_do);
         }
         // A store whose making was interrupted has such files and no other.
         if (!is_rocksdb_file(entry.path())) {
@@ -302,8 +326,9 @@ void rocksdb_database::prepare_folder() {
     refuse(errc::journal_unavailable, "cannot be made or read: " + failure.code().message());
   }
   std::vector<std::string> families;
-  check(rocksdb::DB::ListColumnFamilies(db_options_, folder_, &families), "read the list of its column families",
-        errc::corrupt_store);
+  if (const auto status = rocksdb::DB::ListColumnFamilies(db_options_, folder_, &families); !status.ok()) {
+    refuse(errc::corrupt_store, "cannot read the list of its column families: " + status.ToString() + "." + what_to_do);
+  }
   const auto has = [&](std::string_view name) { return std::find(families.begin(), families.end(), name) != families.end(); };
   const bool made = has("log") && has("snapshots") && has("meta");
   // Without the three it is a store whose making was interrupted, or another program's database.
@@ -349,7 +374,8 @@ void rocksdb_database::open_whole() {
   if (status.IsInvalidArgument()) refuse(errc::unknown_format, "is not a store that this program can open: " + reason);
   if (status.IsCorruption()) {
     if (const auto damage = failed_checksum_in_write_ahead_logs(folder_)) refuse_damaged_records(*damage);
-    refuse(errc::corrupt_store, "is damaged: " + reason + "." + what_to_do);
+    refuse(errc::corrupt_store, "is damaged: " + reason + ". Where the damaged file belongs to the index or to the snapshots, " +
+                                    "`cairn rebuild` makes a store of the log alone." + what_to_do);
   }
   check(status, "open the store", errc::corrupt_store);
   take(db, handles);
@@ -452,10 +478,12 @@ void rocksdb_database::read_meta(access how) {
                                      "; open it with the version of cairn that wrote it, and export it from there");
   }
   store_id_ = get(store_id_key);
+  if (store_id_.size() != 16) refuse(errc::corrupt_store, std::string("has damaged meta data.") + what_to_do);
+  if (how == access::intact) return;
   const auto epoch = get(epoch_key);
-  if (store_id_.size() != 16 || epoch.size() != sizeof epoch_) refuse(errc::corrupt_store, "has damaged meta data");
+  if (epoch.size() != sizeof epoch_) refuse(errc::corrupt_store, std::string("has damaged meta data.") + what_to_do);
   std::memcpy(&epoch_, epoch.data(), sizeof epoch_);
-  if (how == access::whole) write_meta(false);
+  write_meta(false);
 }
 
 void rocksdb_database::write_meta(bool fresh) {
@@ -481,11 +509,14 @@ void rocksdb_database::adopt(const std::string& store_id) {
   write_meta(true);
 }
 
-void rocksdb_database::clear_index() {
-  check(db_->DropColumnFamily(index_), "drop the index", errc::corrupt_store);
-  check(db_->DestroyColumnFamilyHandle(index_), "drop the index", errc::corrupt_store);
-  index_ = nullptr;
-  check(db_->CreateColumnFamily(keyed_options_, "index", &index_), "make an empty index", errc::corrupt_store);
+void rocksdb_database::clear_index() { make_empty(index_, "index"); }
+
+void rocksdb_database::make_empty(rocksdb::ColumnFamilyHandle*& family, const std::string& name) {
+  check(db_->DropColumnFamily(family), "drop its " + name);
+  check(db_->DestroyColumnFamilyHandle(std::exchange(family, nullptr)), "drop its " + name);
+  auto options = keyed_options_;
+  options.disable_auto_compactions = false;
+  check(db_->CreateColumnFamily(options, name, &family), "make an empty family for its " + name);
 }
 
 rocksdb::Options rocksdb_database::index_file_options() const { return {db_options_, keyed_options_}; }

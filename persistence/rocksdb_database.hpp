@@ -26,12 +26,13 @@ inline constexpr const char* what_to_do =
     " Keep a copy of the folder as it is; then restore a backup, or save what is intact with `cairn export --intact`";
 
 inline constexpr const char* what_to_do_about_the_index =
-    " The log is the truth and the index only says where: `cairn rebuild-index` makes it anew";
+    " The log is the truth and the index only says where: `cairn rebuild` makes it anew";
 
 /// How to open a folder.
 enum class access {
-  whole,   ///< as a store: for reading and writing, and only if it is sound
-  intact,  ///< for reading what a damaged store still holds up to the first damage of its write-ahead log; changes nothing
+  whole,     ///< as a store: for reading and writing, and only if it is sound
+  log_only,  ///< the same, but whatever is damaged of the index and the snapshots does not matter: they are dropped
+  intact,    ///< for reading what a damaged store still holds up to the first damage of its write-ahead log; changes nothing
 };
 
 /// An open folder. Immovable: RocksDB's handles refer to it.
@@ -56,6 +57,9 @@ public:
   /// Does nothing where `status` is well. Throws error(errc::journal_unavailable) where the disk refuses, and error(damage)
   /// where the bytes are wrong; the detail says what could not be done, in which folder, and why.
   void check(const rocksdb::Status& status, std::string_view what, errc damage = errc::corrupt_record) const;
+
+  /// The same for reading the index: the detail says how to make it anew.
+  void check_index(const rocksdb::Status& status, const std::string& what) const;
 
   /// The same for a write, which is also not trusted where the disk has failed RocksDB somewhere else. The reason is that of the
   /// first failure, since later ones may only say that there was one.
@@ -96,6 +100,7 @@ private:
   void take(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHandle*>& handles);
   void read_meta(access how);
   void write_meta(bool fresh);
+  void make_empty(rocksdb::ColumnFamilyHandle*& family, const std::string& name);
   void release() noexcept;
   [[noreturn]] void refuse(errc code, const std::string& what) const;
   [[noreturn]] void refuse_locked() const;

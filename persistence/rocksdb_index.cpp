@@ -15,7 +15,7 @@ rocksdb_index::rocksdb_index(rocksdb_database& database, const rocksdb_options& 
   std::string marker;
   const auto status = database_.db().Get(rocksdb::ReadOptions(), database_.index(), slice(marker_key), &marker);
   if (!status.IsNotFound()) {
-    database_.check(status, "read how far the index goes", errc::corrupt_store);
+    database_.check_index(status, "read how far the index goes");
     const auto through = decode_marker(marker);
     if (!through) {
       throw error(errc::corrupt_store,
@@ -210,13 +210,15 @@ std::uint64_t rocksdb_index::version_on_disk(rocksdb::Iterator& runs, stream_vie
   set_version(key, prefix.size(), version::max());
   runs.SeekForPrev(key);
   if (!runs.Valid()) {
-    database_.check(runs.status(), "read the index");
+    database_.check_index(runs.status(), "read the index of " + to_string(stream));
     return 0;
   }
   const auto first = version_of(detail::view(runs.key()), prefix);
   if (!first) return 0;
   const auto size = run_size(detail::view(runs.value()));
-  if (!size) throw error(errc::corrupt_record, database_.folder() + ": the index has a damaged run of " + to_string(stream));
+  if (!size)
+    throw error(errc::corrupt_record,
+                database_.folder() + ": the index has a damaged run of " + to_string(stream) + "." + what_to_do_about_the_index);
   return first->value + *size - 1;
 }
 
@@ -264,7 +266,7 @@ void rocksdb_index::view::collect_from_disk(std::uint64_t from, std::uint64_t to
   runs_->SeekForPrev(key);
   while (from <= to) {
     if (!runs_->Valid()) {
-      index_->database_.check(runs_->status(), "read the index of " + to_string(stream_));
+      index_->database_.check_index(runs_->status(), "read the index of " + to_string(stream_));
       fail(from, "is not in the index");
     }
     const auto first = version_of(detail::view(runs_->key()), prefix);

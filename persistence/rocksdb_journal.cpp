@@ -495,11 +495,11 @@ std::unique_ptr<rocksdb_store> detail::open_rocksdb_store(const std::filesystem:
   return std::make_unique<log_store>(folder, checked(options), environment);
 }
 
-void forget_rocksdb_index(const std::filesystem::path& folder) {
+void strip_rocksdb_journal(const std::filesystem::path& folder) {
   if (!std::filesystem::exists(folder / "CURRENT")) {
     throw error(errc::invalid_argument, folder.string() + ": there is no store here");
   }
-  detail::rocksdb_database(folder, {}, {}).clear_index();
+  detail::rocksdb_database(folder, {}, {}, detail::access::log_only);
 }
 
 }  // namespace cairn

@@ -211,7 +211,7 @@ int rebuild_index(const settings& chosen) {
   const stopwatch watch;
   progress shown;
   require_store(chosen.folder);
-  cairn::forget_rocksdb_index(chosen.folder);
+  cairn::strip_rocksdb_journal(chosen.folder);
   auto store = cairn::rocksdb_journal(chosen.folder, {.opening = shown.function("indexing")});
   const auto records = store->records_replayed();
   store.reset();  // writes the index behind

@@ -119,7 +119,7 @@ TEST_CASE("an index that claims what the log does not hold is an error that name
     CHECK(mentions(detail, "goes to position 30 and has 29 records, where the log has 30"));
   }
   // The way out that the documentation names.
-  forget_rocksdb_index(folder.path());
+  strip_rocksdb_journal(folder.path());
   const auto journal = rocksdb_journal(folder.path(), small);
   check_turns(*journal, 30);
   journal->verify();
@@ -155,9 +155,53 @@ TEST_CASE("opening after a crash reads no more of the log than four times what t
 
 TEST_CASE("an index that was lost can be forgotten only where there is a store, and by one process at a time") {
   const temporary_folder folder;
-  CHECK(failure_of([&] { forget_rocksdb_index(folder.path() / "nothing"); }).first == errc::invalid_argument);
+  CHECK(failure_of([&] { strip_rocksdb_journal(folder.path() / "nothing"); }).first == errc::invalid_argument);
   const auto journal = rocksdb_journal(folder.path() / "store", small);
-  CHECK(failure_of([&] { forget_rocksdb_index(folder.path() / "store"); }).first == errc::store_in_use);
+  CHECK(failure_of([&] { strip_rocksdb_journal(folder.path() / "store"); }).first == errc::store_in_use);
+}
+
+TEST_CASE("a table of the index or of the snapshots that is gone, cut or damaged is left behind, and the log is all it takes") {
+  const temporary_folder folder;
+  const auto store = folder.path() / "store";
+  {
+    const auto journal = rocksdb_journal(store, with_index_of(50));
+    append_in_turns(*journal, 120);
+    journal->snapshots().save({"product", "1"}, version{10}, "a snapshot");
+  }
+  std::vector<fs::path> tables;
+  for (const auto& entry : fs::directory_iterator(store)) {
+    if (entry.path().extension() == ".sst") tables.push_back(entry.path().filename());
+  }
+  // Which of them hold records is seen by what is left when one is gone.
+  std::size_t left_behind = 0;
+  const auto copy = folder.path() / "copy";
+  for (const auto& table : tables) {
+    for (const std::string how : {"gone", "cut", "damaged"}) {
+      CAPTURE(table);
+      CAPTURE(how);
+      copy_store(store, copy);
+      auto bytes = contents(copy / table);
+      if (how == "gone") fs::remove(copy / table);
+      if (how == "cut") overwrite(copy / table, bytes.substr(0, bytes.size() - 40));
+      if (how == "damaged") {
+        for (std::size_t at = 0; at < bytes.size(); at += 16) bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
+        overwrite(copy / table, bytes);
+      }
+      const auto [kind, detail] = failure_of([&] { strip_rocksdb_journal(copy); });
+      if (kind) continue;  // meta data, or what the log cannot do without
+      const auto [opening, says] = failure_of([&] { rocksdb_journal(copy, small)->verify(); });
+      if (opening) {
+        CHECK((opening == errc::corrupt_record || opening == errc::corrupt_store));
+        continue;  // the log's own
+      }
+      ++left_behind;
+      const auto journal = rocksdb_journal(copy, small);
+      check_turns(*journal, 120);
+      CHECK_FALSE(journal->snapshots().latest({"product", "1"}, version::max()));
+    }
+  }
+  // At least a table of the snapshots and one of the index, each in its three ways.
+  CHECK(left_behind >= 6);
 }
 
 TEST_CASE("(child) appends and dies" * doctest::skip()) {

@@ -1,7 +1,7 @@
 // The log's chunks: any bytes under any key, as they are and with their checksums made to fit.
 #include "harness.hpp"
 
-#include "persistence/log_chunk.hpp"
+#include "../../persistence/log_chunk.hpp"
 
 #include <cairn/record.hpp>
 

@@ -1,7 +1,7 @@
 // The index's keys, runs and marker.
 #include "harness.hpp"
 
-#include "persistence/index_run.hpp"
+#include "../../persistence/index_run.hpp"
 
 #include <string>
 #include <vector>

@@ -3,8 +3,9 @@
 
     run.py --build FOLDER --source FOLDER --compiler CLANG++
 
-Builds them first, with the compiler that is given; without one there is nothing to run. CAIRN_TEST_SECONDS is how long each one runs (8 where it is not given), from
-CAIRN_TEST_SEED (1). What a fuzzer finds is kept beside the build, with the command that shows it again.
+Builds them first, with the compiler that is given; without one there is nothing to run. CAIRN_TEST_SECONDS is how long each one
+runs (8 where it is not given), from CAIRN_TEST_SEED (1). What a fuzzer finds is kept beside the build, with the command that
+shows it again.
 """
 
 import argparse
@@ -66,8 +67,8 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         results = pool.map(lambda fuzzer: run(fuzzer, folder, seconds, seed), fuzzers)
         for fuzzer, (tried, finding) in zip(fuzzers, results):
-            lines.append(f"fuzz: {fuzzer.name.removeprefix('fuzz_'):16} {tried:>12,} inputs in {seconds} s, findings {1 if finding else 0}, "
-                         f"seed {seed}")
+            lines.append(f"fuzz: {fuzzer.name.removeprefix('fuzz_'):16} {tried:>12,} inputs in {seconds} s, "
+                         f"findings {1 if finding else 0}, seed {seed}")
             if finding:
                 failed = True
                 print(f"{fuzzer.name}:\n{finding}", file=sys.stderr)

@@ -1,6 +1,6 @@
 // Writes what the fuzzers begin with: small inputs that the real encoders make, one folder for each fuzzer.
-#include "persistence/index_run.hpp"
-#include "persistence/log_chunk.hpp"
+#include "../../persistence/index_run.hpp"
+#include "../../persistence/log_chunk.hpp"
 
 #include <cairn/actors/recovery.hpp>
 #include <cairn/aggregate.hpp>

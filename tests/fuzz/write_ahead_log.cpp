@@ -1,7 +1,7 @@
 // What is read of RocksDB's write-ahead log before RocksDB reads it: any bytes as a file.
 #include "harness.hpp"
 
-#include "persistence/wal_check.hpp"
+#include "../../persistence/wal_check.hpp"
 
 #include <filesystem>
 #include <fstream>

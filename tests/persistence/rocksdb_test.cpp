@@ -102,6 +102,39 @@ TEST_CASE("a store whose making was interrupted is made anew") {
   CHECK(append(*journal, {"product", "1"}, 0, {"one"}).stored);
 }
 
+TEST_CASE("a store can be named by a relative path, and has one name however it is spelt") {
+  const temporary_folder folder;
+  const auto before = fs::current_path();
+  fs::current_path(folder.path());
+  {
+    const auto journal = rocksdb_journal("new/store", small);
+    CHECK(append(*journal, {"product", "1"}, 0, {"one"}).stored);
+    CHECK(failure_of_opening("new/../new/store").first == errc::store_in_use);
+    CHECK(failure_of_opening(folder.path() / "new" / "store").first == errc::store_in_use);
+  }
+  CHECK(rocksdb_journal("new/store", small)->last() == position{1});
+  fs::current_path(before);
+}
+
+TEST_CASE("a store without its file CURRENT is refused, also while all of it is in its write-ahead log, and stays as it is") {
+  const temporary_folder folder;
+  const auto copy = folder.path() / "copy";
+  const auto journal = rocksdb_journal(folder.path() / "store", small);
+  append(*journal, {"product", "1"}, 0, {"one"});
+  copy_store(folder.path() / "store", copy);  // as a process leaves it that dies now
+  fs::remove(copy / "LOCK");
+  const auto current = contents(copy / "CURRENT");
+  fs::remove(copy / "CURRENT");
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const auto [kind, detail] = failure_of_opening(copy);
+    CHECK(kind == errc::corrupt_store);
+    CHECK(mentions(detail, "CURRENT"));
+    CHECK(mentions(detail, "backup"));
+  }
+  overwrite(copy / "CURRENT", current);
+  CHECK(rocksdb_journal(copy, small)->last() == position{1});
+}
+
 TEST_CASE("a folder that cannot be written is an error that names it") {
   const temporary_folder folder;
   overwrite(folder.path() / "file", "in the way");

@@ -97,8 +97,9 @@ std::unique_ptr<rocksdb_store> rocksdb_journal(const std::filesystem::path& fold
 /// reason), errc::journal_unavailable (a folder cannot be read or written).
 void restore_rocksdb_journal(const std::filesystem::path& backups, const std::filesystem::path& folder);
 
-/// Throws away the index of the store in `folder`; the next opening makes it anew from the log. For an index that is damaged.
-/// Throws what rocksdb_journal() throws, except for the index's own damage.
-void forget_rocksdb_index(const std::filesystem::path& folder);
+/// Leaves of the store in `folder` its log alone: drops the index, which the next opening makes anew, and the snapshots, without
+/// which recoveries take longer until there are new ones. For where files of the two are damaged or missing.
+/// Throws what rocksdb_journal() throws, and error(errc::invalid_argument) where there is no store.
+void strip_rocksdb_journal(const std::filesystem::path& folder);
 
 }  // namespace cairn
