@@ -208,7 +208,7 @@ void aggregate_actor::begin_recovery() {
     return take(fresh);
   }
   recovery_requested_ = true;
-  send(crew_.reader_for(stream_hash{}(stream())), recovery_request{&type_, stream_id(stream()), incarnation_});
+  send(crew_.recoverer_for(stream_hash{}(stream())), recovery_request{&type_, stream_id(stream()), incarnation_});
 }
 
 void aggregate_actor::take(recovery_result& result) {

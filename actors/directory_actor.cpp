@@ -19,6 +19,8 @@
 namespace cairn::actors {
 namespace {
 
+constexpr std::size_t readers_of_the_past = 2;
+
 class directory_actor final : public caf::event_based_actor {
 public:
   directory_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues, std::size_t directories)
@@ -219,9 +221,10 @@ void spawn_crew(caf::actor_system& system, shared_context& shared, crew& into, t
   if (shared.store) {
     into.journal = spawn_journal(system, shared, how);
     into.snapshots = spawn_snapshot_writer(system, shared, how);
-    for (std::size_t reader = 0; reader < shared.bounds.recoveries_at_once_max; ++reader) {
-      into.readers.push_back(spawn_reader(system, shared, how));
+    for (std::size_t made = 0; made < shared.bounds.recoveries_at_once_max; ++made) {
+      into.recoverers.push_back(spawn_reader(system, shared, how));
     }
+    for (std::size_t made = 0; made < readers_of_the_past; ++made) into.readers.push_back(spawn_reader(system, shared, how));
   }
   const auto directories = shared.bounds.directories;
   for (std::size_t made = 0; made < directories; ++made) {

@@ -30,13 +30,15 @@ settings checked(settings bounds) {
   require_range<std::size_t>("batch_bytes_max", bounds.batch_bytes_max, 1, std::size_t{1} << 30);
   require_range<std::size_t>("live_aggregates_max", bounds.live_aggregates_max, 1, 1'000'000'000);
   require_range<std::size_t>("directories", bounds.directories, 1, 1'024);
-  require_range<std::size_t>("recoveries_at_once_max", bounds.recoveries_at_once_max, 1, 256);
+  require_range<std::size_t>("recoveries_at_once_max", bounds.recoveries_at_once_max, 0, 256);
   require_range<std::size_t>("threads", bounds.threads, 0, 1'024);
   require_range<std::int64_t>("passivate_after (ms)", bounds.passivate_after.count(), 0, 1'000LL * 60 * 60 * 24 * 365);
   require_range<std::int64_t>("recovery_retry_min (ms)", bounds.recovery_retry_min.count(), 1, 1'000LL * 60 * 60);
   require_range<std::int64_t>("recovery_retry_max (ms)", bounds.recovery_retry_max.count(), bounds.recovery_retry_min.count(),
                               1'000LL * 60 * 60);
-  if (bounds.threads == 0) bounds.threads = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  if (bounds.threads == 0) bounds.threads = cores;
+  if (bounds.recoveries_at_once_max == 0) bounds.recoveries_at_once_max = std::max<std::size_t>(1, cores / 2);
   bounds.directories = std::min(bounds.directories, bounds.live_aggregates_max);
   return bounds;
 }
@@ -123,7 +125,9 @@ void engine::drain(bool snapshot) {
   gate->wait();
   // Nobody is left to ask anything of the others.
   for (const auto& directory : staff.directories) caf::anon_send(directory, finish{});
-  for (const auto& reader : staff.readers) caf::anon_send(reader, finish{});
+  for (const auto* group : {&staff.recoverers, &staff.readers}) {
+    for (const auto& reader : *group) caf::anon_send(reader, finish{});
+  }
   if (staff.journal) caf::anon_send(staff.journal, finish{});
   if (staff.snapshots) caf::anon_send(staff.snapshots, finish{});
   self_->system->await_all_actors_done();

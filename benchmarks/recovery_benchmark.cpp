@@ -127,7 +127,11 @@ int main(int argc, char** argv) {
   std::size_t products = 10'000;
   std::size_t tail = 250;
   int per_second = 2'000;
+  std::size_t readers = actors::settings{}.recoveries_at_once_max;
   bool quick = false;
+  app.add_option("--readers", readers, "how many recoveries run at once; 0: one for every two cores")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 256));
   app.add_option("--rounds", rounds, "how often")->capture_default_str()->check(CLI::Range(1, 1000));
   app.add_option("--products", products, "cold products, all asked at once")
       ->capture_default_str()
@@ -155,7 +159,7 @@ int main(int argc, char** argv) {
   std::vector<double> before_p50, before_p99, during_p50, during_p99, ratio, took, rate;
   for (int round = 0; round < rounds; ++round) {
     progress("round " + std::to_string(round + 1) + " of " + std::to_string(rounds));
-    runtime runtime{{.journal = rocksdb_journal(folder)}};
+    runtime runtime{{.journal = rocksdb_journal(folder), .bounds = {.recoveries_at_once_max = readers}}};
     {
       steady_load load(runtime, per_second);
       const auto calm = quick ? 0.3 : 3.0;

@@ -441,9 +441,9 @@ TEST_CASE("a deadline at the end of time costs one timer in an hour") {
 
 TEST_CASE("a deadline that passes during recovery is told at once, and the command is never decided") {
   deterministic_world world;
-  world.others.insert(world.others.end(), world.staff.readers.begin(), world.staff.readers.end());
+  world.others.insert(world.others.end(), world.staff.recoverers.begin(), world.staff.recoverers.end());
   const probe<actors::recovery_request> reader(world.system);
-  world.staff.readers = {reader.handle};
+  world.staff.recoverers = {reader.handle};
   const auto product = world.aggregate("1");
   const auto asked = world.ask(product, "1", Enrol{0}, {.deadline = world.now + 50ms});
   world.run();

@@ -138,6 +138,8 @@ public:
       : system(config_), scheduler(dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler())) {
     scheduler.clock().current_time += 1h;
     shared.bounds = bounds;
+    // On any machine as many.
+    if (shared.bounds.recoveries_at_once_max == 0) shared.bounds.recoveries_at_once_max = 2;
     shared.store = store;
     shared.now = [this] { return now; };
     shared.warn = [this](const std::string& sentence) { warnings.push_back(sentence); };
@@ -150,7 +152,7 @@ public:
     const auto gate = std::make_shared<actors::drain_gate>(staff.directories.size());
     for (const auto& one : staff.directories) caf::anon_send(one, actors::drain_directory{false, gate});
     run();
-    for (const auto* group : {&staff.directories, &staff.readers, &others}) {
+    for (const auto* group : {&staff.directories, &staff.recoverers, &staff.readers, &others}) {
       for (const auto& one : *group) caf::anon_send_exit(one, caf::exit_reason::user_shutdown);
     }
     caf::anon_send_exit(staff.journal, caf::exit_reason::user_shutdown);

@@ -30,12 +30,12 @@ TEST_CASE("commands of one aggregate are carried out in their order, whoever sen
 
 TEST_CASE("other aggregates go on while one is stuck in its recovery") {
   deterministic_world world;
-  world.others.insert(world.others.end(), world.staff.readers.begin(), world.staff.readers.end());
+  world.others.insert(world.others.end(), world.staff.recoverers.begin(), world.staff.recoverers.end());
   const probe<actors::recovery_request> reader(world.system);
-  world.staff.readers = {reader.handle};
+  world.staff.recoverers = {reader.handle};
   const auto stuck = world.ask("stuck", Enrol{1});
   world.run();
-  world.staff.readers = {world.others.front()};
+  world.staff.recoverers = {world.others.front()};
   const auto other = world.ask("other", Enrol{1});
   world.run();
   CHECK_FALSE(stuck->has_value());

@@ -21,8 +21,9 @@ struct settings {
   std::size_t batch_appends_max = 8'192;    ///< appends in one group commit
   std::size_t batch_bytes_max = std::size_t{8} << 20;
   std::size_t live_aggregates_max = 250'000;
-  std::size_t directories = 8;             ///< that share the aggregates; live_aggregates_max is split evenly among them
-  std::size_t recoveries_at_once_max = 4;  ///< reader threads
+  std::size_t directories = 8;  ///< that share the aggregates; live_aggregates_max is split evenly among them
+  /// Each on a thread of its own. 0: one for every two cores, so that a storm of recoveries leaves room for those that are live.
+  std::size_t recoveries_at_once_max = 0;
   std::chrono::milliseconds passivate_after{120'000};    ///< 0: never for idleness
   std::size_t threads = 0;                               ///< of the scheduler; 0: one for each core
   std::chrono::milliseconds recovery_retry_min{100};     ///< the pause doubles with each failure,

@@ -45,9 +45,11 @@ private:
 struct crew {
   caf::actor journal;  ///< none: the context has no store
   caf::actor snapshots;
-  std::vector<caf::actor> readers;
+  std::vector<caf::actor> recoverers;  ///< readers for recoveries alone, which no long look into the past keeps waiting
+  std::vector<caf::actor> readers;     ///< for looks into the past
   std::vector<caf::actor> directories;
 
+  const caf::actor& recoverer_for(std::size_t hash) const { return recoverers[hash % recoverers.size()]; }
   const caf::actor& reader_for(std::size_t hash) const { return readers[hash % readers.size()]; }
   const caf::actor& directory_for(std::size_t hash) const { return directories[hash % directories.size()]; }
 };
