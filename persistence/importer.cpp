@@ -197,9 +197,9 @@ void require_sound(const fs::path& folder, const chain_head& head, const progres
 }  // namespace
 
 chain_head import_rocksdb_journal(std::istream& in, const fs::path& folder, const progress_function& tell) {
+  detail::new_folder place(folder, "import");  // before the first byte is read, so that a wrong folder is told at once
   export_reader records(in);
   const auto store_id = records.header();
-  detail::new_folder place(folder, "import");
   chain_head head;
   {
     detail::rocksdb_database database(place.path(), {}, {});

@@ -161,6 +161,18 @@ TEST_CASE("an import that is refused says why and leaves nothing behind") {
   CHECK(open_store(run.stock())->head() == run.head);
 }
 
+TEST_CASE("an import into the folder that the command runs in is refused, and one by a path with dots is not") {
+  const cairn_shell run;
+  fs::create_directory(run.in("here"));
+  const auto here = run("import . < ../stock/CURRENT", "cd here &&");
+  CHECK_MESSAGE(here.code == 2, here.said);
+  CHECK(here.mentions("is the folder that the program runs in"));
+  CHECK(fs::is_empty(run.in("here")));
+  const auto there = run("import here/../here/.", "'" + run.program() + "' export stock |");
+  CHECK_MESSAGE(there.code == 0, there.said);
+  CHECK(open_store(run.in("here"))->head() == run.head);
+}
+
 TEST_CASE("an export of a sound store is the same with --intact") {
   const cairn_shell run;
   const auto intact = run("export stock --intact 2> errors");

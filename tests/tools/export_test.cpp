@@ -6,7 +6,9 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 
 namespace cairn::tests {
 namespace {
@@ -372,6 +374,63 @@ TEST_CASE("an import leaves a folder alone that is not empty, and takes one that
   CHECK(open_store(folder.path() / "empty")->head() == head);
   CHECK(import(exported, folder.path() / "made" / "too") == head);
   CHECK(entries_of(folder.path()) == 3);
+}
+
+TEST_CASE("the folder of an import has the mode that others have, or that of the empty one whose place it takes") {
+  const temporary_folder folder;
+  const auto exported = few_exported();
+  const auto mode = [&](const char* name) { return fs::status(folder.path() / name).permissions(); };
+  fs::create_directory(folder.path() / "usual");
+  import(exported, folder.path() / "new");
+  CHECK(mode("new") == mode("usual"));
+  fs::create_directory(folder.path() / "narrow");
+  fs::permissions(folder.path() / "narrow", fs::perms(0750));
+  if (geteuid() == 0) REQUIRE(chown((folder.path() / "narrow").c_str(), 12345, 23456) == 0);
+  import(exported, folder.path() / "narrow");
+  CHECK(mode("narrow") == fs::perms(0750));
+  if (geteuid() != 0) return;
+  for (const auto& path : {folder.path() / "narrow", folder.path() / "narrow" / "CURRENT"}) {
+    struct stat status {};
+    REQUIRE(stat(path.c_str(), &status) == 0);
+    CHECK(status.st_uid == 12345);
+    CHECK(status.st_gid == 23456);
+  }
+}
+
+TEST_CASE("an import follows a link to an empty folder, and refuses one to nothing") {
+  const temporary_folder folder;
+  fs::create_directory(folder.path() / "empty");
+  fs::create_directory_symlink("empty", folder.path() / "link");
+  fs::create_directory_symlink("nothing", folder.path() / "broken");
+  const auto head = import(few_exported(), folder.path() / "link");
+  CHECK(fs::is_symlink(folder.path() / "link"));
+  CHECK(open_store(folder.path() / "empty")->head() == head);
+  CHECK_THROWS_WITH_AS(import(few_exported(), folder.path() / "broken"), Contains("is a link to nothing"), error);
+  CHECK(entries_of(folder.path()) == 3);
+}
+
+TEST_CASE("an import into a mount point is refused before anything is read") {
+  std::ifstream mounts("/proc/self/mounts");
+  for (std::string device, place, rest; mounts >> device >> place && std::getline(mounts, rest);) {
+    std::error_code unreadable;
+    if (!fs::is_directory(place, unreadable) || !fs::is_empty(place, unreadable) || unreadable) continue;
+    struct stat here {};
+    struct stat above {};
+    if (stat(place.c_str(), &here) != 0 || stat((place + "/..").c_str(), &above) != 0 || here.st_dev == above.st_dev) continue;
+    CAPTURE(place);
+    CHECK_THROWS_WITH_AS(import("no export", place), Contains("is a mount point"), error);
+    return;
+  }
+  MESSAGE("there is no empty mount point here to try it with");
+}
+
+TEST_CASE("an import that is refused takes the folders away that it has made") {
+  const temporary_folder folder;
+  CHECK_THROWS_WITH_AS(import("no export", folder.path() / "made" / "for" / "it"), Contains("is no export"), error);
+  CHECK(entries_of(folder.path()) == 0);
+  overwrite(folder.path() / "file", "mine");
+  CHECK_THROWS_WITH_AS(import(few_exported(), folder.path() / "file" / "x" / "y"), Contains("cannot be made"), error);
+  CHECK(entries_of(folder.path()) == 1);
 }
 
 TEST_CASE("what an import that was killed leaves behind is no store") {
