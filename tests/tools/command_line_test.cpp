@@ -209,6 +209,21 @@ TEST_CASE("of a store with a damaged table --intact saves what comes before the 
   }
 }
 
+TEST_CASE("of a store with a missing table --intact saves what comes before it") {
+  const cairn_shell run;
+  for (const std::uint64_t events : {3'000, 4'000, 5'000, 10'000}) append_many(*open_store(run.stock()), events);  // a table each
+  fs::copy(run.stock(), run.in("damaged"));
+  fs::path largest;
+  for (const auto& entry : fs::directory_iterator(run.in("damaged"))) {
+    if (entry.path().extension() != ".sst") continue;
+    if (largest.empty() || entry.file_size() > fs::file_size(largest)) largest = entry.path();
+  }
+  fs::remove(largest);
+  const auto saved = saved_from_damaged(run);
+  CHECK(saved.through.value >= 5'000);
+  CHECK(saved.through.value < 10'000);
+}
+
 TEST_CASE("of a store with a damaged write-ahead log --intact saves what comes before the damage, and says where that is") {
   const cairn_shell run;
   auto store = open_store(run.stock());
