@@ -116,6 +116,7 @@ public:
       }
       auto id = detail::from_hex(detail::text_in(shown_, "store"));
       if (!id || id->size() != 16) refuse("has no store id of 32 hexadecimal digits");
+      require_fields(3, "beginning");
       return *std::move(id);
     });
   }
@@ -143,12 +144,13 @@ public:
     told([&] {
       const auto claimed = detail::text_in(shown_, "head");
       const auto records = detail::number_in(shown_, "records");
+      require_fields(2, "end");
       if (records != head.through.value) {
         refuse("says that there are " + std::to_string(records) + " records, and " + std::to_string(head.through.value) +
                " came before it");
       }
       if (claimed != to_string(head)) {
-        refuse("tells the head " + claimed + ", and what came before it gives " + to_string(head) +
+        refuse("tells the head " + detail::quotable(claimed) + ", and what came before it gives " + to_string(head) +
                ": something in it was altered after it was exported");
       }
     });
@@ -156,6 +158,11 @@ public:
   }
 
 private:
+  // Those that must be there have been found, so any more are others.
+  void require_fields(std::size_t number, const std::string& of) const {
+    if (shown_.size() != number) refuse("has fields that the " + of + " of an export does not have, or one of them twice");
+  }
+
   bool next() {
     return told([&] { return in_.next(shown_); });
   }

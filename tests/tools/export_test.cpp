@@ -319,6 +319,8 @@ TEST_CASE("a refusal names the line or the object, and what is wrong") {
   check_refused(with(5, "\"data\":{", "\"data\":{\"x\":0,"), "line 6 tells the head");
   check_refused(with(5, "\"base64\":\"Mv8=", "\"base64\":\"Mv8"), "line 5 the field \"id\" is neither a text nor bytes");
   check_refused(with(6, "\"records\":4", "\"records\":5"), "line 6 says that there are 5 records, and 4 came before it");
+  check_refused(with(1, "{", "{\"note\":1,"), "line 1 has fields that the beginning of an export does not have");
+  check_refused(with(6, "{", "{\"note\":1,"), "line 6 has fields that the end of an export does not have");
   auto gap = lines;
   gap.erase(gap.begin() + 2);
   check_refused(text_of(gap), "line 3 has the record of position 3 where that of position 2 must come");
@@ -326,6 +328,35 @@ TEST_CASE("a refusal names the line or the object, and what is wrong") {
   cut.pop_back();
   check_refused(text_of(cut), "the export does not end: it is cut short before line 6");
   check_refused(text_of(lines) + "{}\n", "line 7 comes after the end");
+}
+
+TEST_CASE("a refusal quotes little of the input, and nothing that a terminal would obey") {
+  const auto header = lines_of(few_exported()).at(0);
+  const auto refusal_of = [](const std::string& exported) {
+    const temporary_folder folder;
+    try {
+      import(exported, folder.path() / "copy");
+    } catch (const error& refused) { return refused.detail(); }
+    return std::string("it was not refused");
+  };
+  const auto check_quoted = [](const std::string& told) {
+    CAPTURE(told);
+    CHECK(told.size() < 500);
+    CHECK(std::none_of(told.begin(), told.end(), [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; }));
+    CHECK(told.find("\xc2\x9b") == std::string::npos);
+  };
+  const auto no_json = refusal_of(header + "\n{\"position\":nonsense}\n");
+  check_quoted(no_json);
+  CHECK(no_json.starts_with("line 2 cannot be read: parse error at column "));
+  const auto footer = "\n{\"records\":0,\"head\":\"\\u001b[2J\\u009bx ö" + std::string(100'000, 'x') + "\"}\n";
+  const auto altered = refusal_of(header + footer);
+  check_quoted(altered);
+  CHECK(altered.starts_with("line 2 tells the head \\x1b[2J\\xc2\\x9bx öxxx"));
+  CHECK(altered.find("x…, and what came before it gives") != std::string::npos);
+  for (const std::string& wrong :
+       {"{\"" + std::string(100'000, 'x') + "\x1b", std::string("{\"\xff\x1b\"}"), std::string("{\"a\x1b\x7f")}) {
+    check_quoted(refusal_of(header + "\n" + wrong + "\n"));
+  }
 }
 
 TEST_CASE("a record whose version does not follow is refused even where the chain is sound") {
