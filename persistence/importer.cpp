@@ -196,6 +196,7 @@ void require_sound(const fs::path& folder, const chain_head& head, const progres
     // Without the folder, which will be gone, and without what can be done with it.
     auto why = failure.detail();
     if (const auto end = why.find(detail::what_to_do); end != why.npos) why.resize(end);
+    if (why.ends_with('.')) why.pop_back();
     if (why.starts_with(folder.string() + ": ")) why.erase(0, folder.string().size() + 2);
     refuse("the export is unaltered, but of no sound store: " + why);
   }
