@@ -52,6 +52,7 @@ void append_document(std::string& out, const document& shown, export_format form
 
 document_reader::document_reader(std::istream& in) : in_(in) {
   const auto first = in.peek();
+  if (in.bad()) throw error(errc::journal_unavailable, "the input cannot be read");
   if (first != '{' && !begins_map(first)) {
     throw error(errc::unknown_format, first == traits::eof() ? "there is nothing to import; the input is empty"
                                                              : "the input is no export of cairn: it begins neither with a JSON "

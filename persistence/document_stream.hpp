@@ -22,7 +22,8 @@ void append_document(std::string& out, const document& shown, export_format form
 /// Thread safety: one thread at a time.
 class document_reader {
 public:
-  /// Recognises the format from the first byte. Throws error(errc::unknown_format) where it is the beginning of neither.
+  /// Recognises the format from the first byte. Throws error(errc::unknown_format) where it is the beginning of neither, and
+  /// error(errc::journal_unavailable) where the stream cannot be read.
   explicit document_reader(std::istream& in);
 
   /// Reads the next document into `shown`; false at the end. Throws error(errc::corrupt_record) where there is something else,

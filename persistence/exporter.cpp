@@ -43,7 +43,7 @@ public:
       write_records();
       return {};
     } catch (const error& failure) {
-      if (failure.kind() != errc::corrupt_record) throw;
+      if (!ends_what_is_intact(failure)) throw;
       met = failure.detail();
     }
     // A table that cannot be opened keeps a walk from all the others; asked for one by one, their chunks can still be had.
@@ -57,7 +57,7 @@ public:
         write_chunk(key_bytes, value);
       }
     } catch (const error& failure) {
-      if (failure.kind() != errc::corrupt_record) throw;
+      if (!ends_what_is_intact(failure)) throw;
       return failure.detail();
     }
   }
@@ -76,6 +76,12 @@ private:
     try {
       return log_.last() ? log_.chunk().end().value - 1 : 0;
     } catch (const error&) { return 0; }  // will be told when everything before it has been written
+  }
+
+  // A table that is missing, or that the disk no longer gives, is as much damage as one that is altered; an output that takes no
+  // more is not.
+  bool ends_what_is_intact(const error& failure) const {
+    return failure.kind() == errc::corrupt_record || (failure.kind() == errc::journal_unavailable && out_);
   }
 
   // A chunk that turns out to be damaged leaves nothing of itself.

@@ -116,6 +116,7 @@ public:
       }
       auto id = detail::from_hex(detail::text_in(shown_, "store"));
       if (!id || id->size() != 16) refuse("has no store id of 32 hexadecimal digits");
+      require_fields(3, "beginning");
       return *std::move(id);
     });
   }
@@ -143,12 +144,13 @@ public:
     told([&] {
       const auto claimed = detail::text_in(shown_, "head");
       const auto records = detail::number_in(shown_, "records");
+      require_fields(2, "end");
       if (records != head.through.value) {
         refuse("says that there are " + std::to_string(records) + " records, and " + std::to_string(head.through.value) +
                " came before it");
       }
       if (claimed != to_string(head)) {
-        refuse("tells the head " + claimed + ", and what came before it gives " + to_string(head) +
+        refuse("tells the head " + detail::quotable(claimed) + ", and what came before it gives " + to_string(head) +
                ": something in it was altered after it was exported");
       }
     });
@@ -156,6 +158,11 @@ public:
   }
 
 private:
+  // Those that must be there have been found, so any more are others.
+  void require_fields(std::size_t number, const std::string& of) const {
+    if (shown_.size() != number) refuse("has fields that the " + of + " of an export does not have, or one of them twice");
+  }
+
   bool next() {
     return told([&] { return in_.next(shown_); });
   }
@@ -189,6 +196,7 @@ void require_sound(const fs::path& folder, const chain_head& head, const progres
     // Without the folder, which will be gone, and without what can be done with it.
     auto why = failure.detail();
     if (const auto end = why.find(detail::what_to_do); end != why.npos) why.resize(end);
+    if (why.ends_with('.')) why.pop_back();
     if (why.starts_with(folder.string() + ": ")) why.erase(0, folder.string().size() + 2);
     refuse("the export is unaltered, but of no sound store: " + why);
   }
@@ -197,9 +205,9 @@ void require_sound(const fs::path& folder, const chain_head& head, const progres
 }  // namespace
 
 chain_head import_rocksdb_journal(std::istream& in, const fs::path& folder, const progress_function& tell) {
+  detail::new_folder place(folder, "import");  // before the first byte is read, so that a wrong folder is told at once
   export_reader records(in);
   const auto store_id = records.header();
-  detail::new_folder place(folder, "import");
   chain_head head;
   {
     detail::rocksdb_database database(place.path(), {}, {});

@@ -4,9 +4,11 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <random>
+#include <string_view>
+#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -19,6 +21,10 @@ namespace fs = std::filesystem;
   throw error(errc::journal_unavailable, path.string() + ": cannot " + what + ": " + std::strerror(reason));
 }
 
+[[noreturn]] void refuse_target(const fs::path& path, const std::string& why) {
+  throw error(errc::invalid_argument, path.string() + ": " + why);
+}
+
 void sync(const fs::path& folder) {
   const int opened = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const bool synced = opened >= 0 && fsync(opened) == 0;
@@ -27,34 +33,105 @@ void sync(const fs::path& folder) {
   if (!synced) refuse(folder, "be brought to the disk", reason);
 }
 
+struct stat status_of(const fs::path& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) refuse(path, "be looked at", errno);
+  return status;
+}
+
+void give(const fs::path& path, const struct stat& owner) {
+  const auto now = status_of(path);
+  if (now.st_uid == owner.st_uid && now.st_gid == owner.st_gid) return;
+  if (chown(path.c_str(), owner.st_uid, owner.st_gid) != 0) refuse(path, "get the owner of the folder that it is for", errno);
+}
+
 }  // namespace
 
 new_folder::new_folder(const fs::path& target, const std::string& purpose) {
-  std::error_code failure;
-  target_ = fs::weakly_canonical(fs::absolute(target), failure);
-  if (failure || target_.empty()) refuse(target, "be found", failure.value());
-  if (!target_.has_filename()) target_ = target_.parent_path();
-  if (fs::exists(target_, failure) && !(fs::is_directory(target_, failure) && fs::is_empty(target_, failure))) {
-    throw error(errc::invalid_argument,
-                target.string() + ": is not empty; choose a new folder, and look at it before you put it in the old one's place");
+  find_target(target);
+  try {
+    make(purpose);
+  } catch (...) {
+    remove();
+    throw;
   }
-  fs::create_directories(target_.parent_path(), failure);
-  if (failure) refuse(target_.parent_path(), "be made", failure.value());
-  auto name = target_.string() + "." + purpose + "-XXXXXX";
-  if (!mkdtemp(name.data())) refuse(name, "be made", errno);
-  path_ = name;
 }
 
-new_folder::~new_folder() {
+new_folder::~new_folder() { remove(); }
+
+// Whatever would keep another folder from taking the target's place is found before the work begins.
+void new_folder::find_target(const fs::path& target) {
+  std::error_code failure;
+  target_ = fs::absolute(target, failure);
+  if (!failure) target_ = fs::weakly_canonical(target_, failure);
+  if (failure || target_.empty()) refuse(target, "be found", failure.value());
+  if (!target_.has_filename()) target_ = target_.parent_path();
+  const auto found = fs::symlink_status(target_, failure);
+  if (found.type() == fs::file_type::not_found) return;
+  if (failure) refuse(target, "be found", failure.value());
+  if (found.type() == fs::file_type::symlink) refuse_target(target, "is a link to nothing; choose a new folder");
+  const bool empty = found.type() == fs::file_type::directory && fs::is_empty(target_, failure);
+  if (failure) refuse(target, "be read", failure.value());
+  if (!empty) {
+    refuse_target(target, "is not empty; choose a new folder, and look at it before you put it in the old one's place");
+  }
+  if (fs::equivalent(target_, ".", failure)) {
+    refuse_target(target, "is the folder that the program runs in, and would be replaced under it; run it elsewhere");
+  }
+  if (status_of(target_).st_dev != status_of(target_.parent_path()).st_dev) {
+    refuse_target(target, "is a mount point, which no other folder can take the place of; choose a new folder in it");
+  }
+}
+
+void new_folder::make(const std::string& purpose) {
+  std::error_code unknown;
+  std::vector<fs::path> missing;
+  for (auto above = target_.parent_path(); above.has_relative_path() && !fs::exists(above, unknown);) {
+    missing.push_back(above);
+    above = above.parent_path();
+  }
+  for (auto above = missing.rbegin(); above != missing.rend(); ++above) {
+    if (mkdir(above->c_str(), 0777) == 0) {
+      above_.push_back(*above);
+    } else if (errno != EEXIST) {
+      refuse(*above, "be made", errno);
+    }
+  }
+  // Not by mkdtemp(), which gives a mode that nobody else can read, whatever the umask says.
+  static constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz0123456789";
+  std::random_device random;
+  fs::path name;
+  do {
+    auto text = target_.string() + "." + purpose + "-";
+    for (int i = 0; i < 6; ++i) text += letters[random() % letters.size()];
+    name = text;
+    errno = 0;
+  } while (mkdir(name.c_str(), 0777) != 0 && errno == EEXIST);
+  if (errno != 0) refuse(name, "be made", errno);
+  path_ = name;
+  if (fs::exists(target_, unknown)) give(path_, status_of(target_));
+}
+
+void new_folder::remove() noexcept {
   std::error_code ignored;
   if (!path_.empty()) fs::remove_all(path_, ignored);
+  path_.clear();
+  for (; !above_.empty(); above_.pop_back()) fs::remove(above_.back(), ignored);  // stays where something else came into it
 }
 
 void new_folder::become_target() {
+  std::error_code unknown;
+  if (fs::exists(target_, unknown)) {
+    const auto wanted = status_of(target_);
+    for (const auto& file : fs::directory_iterator(path_)) give(file.path(), wanted);
+    if (chmod(path_.c_str(), wanted.st_mode & 07777) != 0) refuse(path_, "get the mode of the folder that it is for", errno);
+  }
   sync(path_);
   if (std::rename(path_.c_str(), target_.c_str()) != 0) refuse(target_, "take the place of the folder", errno);
   path_.clear();
   sync(target_.parent_path());
+  for (const auto& above : above_) sync(above.parent_path());
+  above_.clear();
 }
 
 }  // namespace cairn::detail

@@ -275,6 +275,32 @@ bool gives_back(const document& shown, std::string_view body) {
 
 // --- documents ---
 
+std::string quotable(std::string_view text) {
+  static constexpr std::size_t bytes_max = 200;
+  std::string quoted;
+  const bool readable = is_utf8(text);
+  std::size_t at = 0;
+  for (; at < text.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    const bool begins_character = !readable || (byte & 0xc0) != 0x80;
+    if (begins_character && quoted.size() >= bytes_max) break;
+    // Those of Unicode that begin with 0xc2 are as bad for a terminal as those of ASCII.
+    const auto next = at + 1 < text.size() ? static_cast<unsigned char>(text[at + 1]) : 0;
+    const bool control = byte < 0x20 || byte == 0x7f || (readable && byte == 0xc2 && next < 0xa0);
+    if (!control && (readable || byte < 0x80)) {
+      quoted += text[at];
+      continue;
+    }
+    for (auto escaped = byte == 0xc2 && control ? 2 : 1; escaped > 0; --escaped) {
+      static constexpr std::string_view digits = "0123456789abcdef";
+      const auto value = static_cast<unsigned char>(text[at]);
+      quoted.append("\\x").append(1, digits[value >> 4]).append(1, digits[value & 15]);
+      if (escaped > 1) ++at;
+    }
+  }
+  return at < text.size() ? quoted + "…" : quoted;
+}
+
 bool document_builder::null() { return add(nullptr); }
 bool document_builder::boolean(bool value) { return add(value); }
 bool document_builder::number_integer(number_integer_t value) { return add(value); }
@@ -306,7 +332,13 @@ bool document_builder::key(string_t& name) {
 }
 
 bool document_builder::parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& reason) {
-  return fail(std::string("cannot be read: ") + reason.what());
+  // "[json.exception.parse_error.101] parse error at line 1, column 2: …": the tag is for programs, and the line is the
+  // document's own, not the export's.
+  std::string_view why = reason.what();
+  if (const auto tag = why.find("] "); why.starts_with('[') && tag != why.npos) why.remove_prefix(tag + 2);
+  std::string told(why);
+  if (const auto line = told.find("line 1, "); line != told.npos) told.erase(line, 8);
+  return fail("cannot be read: " + quotable(told));
 }
 
 document* document_builder::add(document value) {

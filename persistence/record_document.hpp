@@ -64,6 +64,9 @@ private:
   std::string failure_;
 };
 
+/// `text`, which may be anything, for an error: about 200 bytes of it, with what a terminal would obey or not show as \xNN.
+std::string quotable(std::string_view text);
+
 /// Appends `value` as msgpack, each number in its shortest form, but a fraction always in eight bytes; so do the events' own
 /// types.
 void append_msgpack(std::string& out, const document& value);

@@ -37,7 +37,21 @@ void detail::back_up(const rocksdb_database& database, const fs::path& folder, s
                                               "); choose another folder for those of " + database.folder());
     }
   }
-  check(engine->CreateNewBackupWithMetadata(&database.db(), id), folder, "write a backup of " + database.folder());
+  const auto damaged = [&](const rocksdb::Status& status) {
+    return error(errc::corrupt_store, folder.string() +
+                                          ": files in it that earlier backups share are damaged, so no backup was "
+                                          "added; keep it as it is, and choose a new folder for the backups of " +
+                                          database.folder() + ": " + status.ToString());
+  };
+  rocksdb::BackupID made = 0;
+  const auto written = engine->CreateNewBackupWithMetadata({}, &database.db(), id, &made);
+  if (written.IsCorruption()) throw damaged(written);
+  check(written, folder, "write a backup of " + database.folder());
+  // The engine takes over what earlier backups hold without reading it. An older backup is purged only for one that is whole.
+  if (const auto whole = engine->VerifyBackup(made, true); !whole.ok()) {
+    engine->DeleteBackup(made).PermitUncheckedError();  // where even this fails, a restore still sees what is wrong with it
+    throw damaged(whole);
+  }
   check(engine->PurgeOldBackups(static_cast<std::uint32_t>(std::min<std::size_t>(keep, UINT32_MAX))), folder,
         "delete old backups");
 }
@@ -52,7 +66,6 @@ void restore_rocksdb_journal(const fs::path& backups, const fs::path& folder) {
                                           ". Where there is an older one, take the file meta/" + number +
                                           " away to restore that");
   };
-  detail::new_folder place(folder, "restore");
   std::error_code failure;
   if (!fs::is_directory(backups, failure)) throw unusable("there is no such folder");
   rocksdb::BackupEngineReadOnly* raw = nullptr;
@@ -68,6 +81,7 @@ void restore_rocksdb_journal(const fs::path& backups, const fs::path& folder) {
     if (!found.ok() || backup > newest.backup_id) throw damaged(backup, "");
   }
   if (!found.ok()) throw unusable(found.ToString());
+  detail::new_folder place(folder, "restore");  // before the long look at the backup, so that a wrong folder is told at once
   if (const auto whole = engine->VerifyBackup(newest.backup_id, true); !whole.ok()) {
     throw damaged(newest.backup_id, ": " + whole.ToString());
   }

@@ -143,16 +143,27 @@ private:
   void add_runs() {
     std::string prefix;
     std::uint64_t stands = 0;
+    position last;
     for_each_run([&](stream_view stream, std::string_view run_prefix, std::uint64_t first, const std::vector<place>& places) {
       if (run_prefix != prefix) {
         prefix = run_prefix;
         stands = 0;
+        last = {};
       }
       if (first != stands + 1) {
         throw error(errc::corrupt_record, "the index knows " + to_string(stream) + " to version " + std::to_string(stands) +
                                               " and then from version " + std::to_string(first) + " on");
       }
-      for (const auto& where : places) in_index_.add(prefix, ++stands, where);
+      for (const auto& place : places) {
+        in_index_.add(prefix, ++stands, place);
+        // The sums agree where a log has its versions in the wrong order, and reading would refuse it all the same.
+        if (place.where() < last) {
+          throw error(errc::corrupt_record, "the index says that version " + std::to_string(stands) + " of " + to_string(stream) +
+                                                " is at position " + std::to_string(place.where().value) +
+                                                ", before the version before it");
+        }
+        last = place.where();
+      }
     });
   }
 

@@ -1,6 +1,7 @@
 // `cairn`: what can be done to a store from outside, while no program has it open. One function for each command; main() has the
 // flags and says what went wrong.
 #include "command_line/flags.hpp"
+#include "command_line/input_file.hpp"
 #include "command_line/output_file.hpp"
 #include "command_line/terminal.hpp"
 #include "command_line/text.hpp"
@@ -13,13 +14,16 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace {
@@ -44,8 +48,22 @@ struct settings {
 
 // Set by the first Ctrl-C; the second one ends the program at once.
 std::atomic<bool> stop{false};
+// Has something to read from then on, so that what waits for input wakes up.
+int stop_wakes = -1;
 
 struct stopped {};
+
+extern "C" void at_stop(int) {
+  const int before = errno;
+  stop = true;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = write(stop_wakes, &one, sizeof one);
+  errno = before;
+}
+
+void require_going_on() {
+  if (stop) throw stopped();
+}
 
 // -- what is said meanwhile and in the end
 
@@ -64,9 +82,13 @@ public:
 
   cairn::progress_function function(const std::string& what, const share_function& read = {}) {
     return [this, what, read](std::uint64_t done, std::uint64_t of) {
-      if (stop) throw stopped();
+      require_going_on();
       show(what, done, of, of == 0 && read ? std::optional(read()) : std::nullopt);
     };
+  }
+  /// Shows nothing, and ends the work all the same.
+  static cairn::progress_function unseen() {
+    return [](std::uint64_t, std::uint64_t) { require_going_on(); };
   }
   void clear() { line_.clear(); }
 
@@ -103,12 +125,21 @@ private:
 
 /// Throws bad_input where there is no store: opening would make one.
 void require_store(const fs::path& folder) {
-  std::error_code unknown;
-  if (!fs::is_directory(folder, unknown)) throw bad_input("there is no folder '" + folder.string() + "'.");
-  if (fs::exists(folder / "CURRENT", unknown)) return;
-  for (const auto& file : fs::directory_iterator(folder)) {
-    if (file.path().extension() == ".sst") return;  // a damaged one, of which opening says what is wrong
+  std::error_code failure;
+  const auto require_readable = [&] {
+    if (failure) throw bad_input("cannot read the folder '" + folder.string() + "': " + failure.message() + ".");
+  };
+  const auto found = fs::status(folder, failure);
+  if (found.type() == fs::file_type::none) require_readable();
+  if (found.type() != fs::file_type::directory) throw bad_input("there is no folder '" + folder.string() + "'.");
+  failure.clear();
+  if (fs::exists(folder / "CURRENT", failure)) return;
+  require_readable();
+  fs::directory_iterator files(folder, failure);
+  for (; !failure && files != fs::directory_iterator(); files.increment(failure)) {
+    if (files->path().extension() == ".sst") return;  // a damaged one, of which opening says what is wrong
   }
+  require_readable();
   throw bad_input("there is no store in '" + folder.string() + "'.");
 }
 
@@ -141,24 +172,42 @@ cairn::intact_export export_to(std::ostream& out, const settings& chosen, progre
   cairn::export_options options;
   options.format = chosen.format == "msgpack" ? cairn::export_format::msgpack : cairn::export_format::ndjson;
   // On one terminal the records are the progress.
-  if (!chosen.output.empty() || isatty(STDOUT_FILENO) == 0) options.progress = shown.function("exporting");
+  const bool seen = !chosen.output.empty() || isatty(STDOUT_FILENO) == 0;
+  options.progress = seen ? shown.function("exporting") : progress::unseen();
   if (!chosen.intact) return {open_store(chosen.folder, shown)->export_to(out, options), {}};
   require_store(chosen.folder);
   return cairn::export_intact_records(chosen.folder, out, options);
 }
 
+/// As /dev/stdout is. A file behind it must not be opened anew, which would begin at its beginning, nor be replaced.
+bool is_standard_output(const std::string& path) {
+  struct stat named {};
+  struct stat standard {};
+  return stat(path.c_str(), &named) == 0 && fstat(STDOUT_FILENO, &standard) == 0 && named.st_dev == standard.st_dev &&
+         named.st_ino == standard.st_ino;
+}
+
 int export_store(const settings& chosen) {
   progress shown;
   cairn::intact_export result;
-  if (chosen.output.empty()) {
+  const auto summary = [&] {
+    return counted(result.head.through.value, "record") + " in " + chosen.output + "\nhead " + to_string(result.head) + "\n";
+  };
+  if (chosen.output.empty() || is_standard_output(chosen.output)) {
     result = export_to(std::cout, chosen, shown);
     shown.clear();
+    if (!chosen.output.empty()) std::cerr << summary();
   } else {
     command_line::output_file file(chosen.output);
     result = export_to(file.stream(), chosen, shown);
     file.finish();
     shown.clear();
-    say(counted(result.head.through.value, "record") + " in " + chosen.output + "\nhead " + to_string(result.head) + "\n");
+    // What is no ordinary file may lead to where standard output does.
+    if (file.direct()) {
+      std::cerr << summary();
+    } else {
+      say(summary());
+    }
   }
   if (result.damage.empty()) return fine;
   std::cerr << "Exported up to position " << result.head.through.value << ", and no further: " << result.damage
@@ -168,24 +217,20 @@ int export_store(const settings& chosen) {
 
 int import_store(const settings& chosen) {
   progress shown;
-  std::ifstream file;
-  std::uintmax_t size = 0;
-  if (!chosen.input.empty()) {
-    std::error_code unknown;
-    if (fs::is_directory(chosen.input, unknown)) throw bad_input("cannot read " + chosen.input + ": it is a folder.");
-    errno = 0;
-    file.open(chosen.input, std::ios::binary);
-    if (!file) throw bad_input("cannot read " + chosen.input + ": " + std::strerror(errno) + ".");
-    if (fs::is_regular_file(chosen.input, unknown)) size = fs::file_size(chosen.input, unknown);
+  cairn::chain_head head;
+  try {
+    command_line::input_file file(chosen.input, stop_wakes);
+    progress::share_function read;
+    if (file.has_size()) read = [&] { return file.share(); };
+    const auto tell = [reading = shown.function("reading", read), checking = shown.function("checking")](auto done, auto of) {
+      (of == 0 ? reading : checking)(done, of);
+    };
+    head = cairn::import_rocksdb_journal(file.stream(), chosen.folder, tell);
+  } catch (const std::exception&) {
+    // An input that ends too soon then, or that cannot be read, does so for the same reason.
+    require_going_on();
+    throw;
   }
-  progress::share_function read;
-  if (size > 0) {
-    read = [&] { return std::clamp(static_cast<double>(file.tellg()) / static_cast<double>(size), 0.0, 1.0); };
-  }
-  const auto tell = [reading = shown.function("reading", read), checking = shown.function("checking")](auto done, auto of) {
-    (of == 0 ? reading : checking)(done, of);
-  };
-  const auto head = cairn::import_rocksdb_journal(chosen.input.empty() ? std::cin : file, chosen.folder, tell);
   shown.clear();
   say(counted(head.through.value, "record") + " in " + chosen.folder + ", equal to the store that was exported\nhead " +
       to_string(head) + "\n");
@@ -196,6 +241,7 @@ int back_up(const settings& chosen) {
   progress shown;
   const auto store = open_store(chosen.folder, shown);
   shown.clear();
+  require_going_on();  // from here on a backup comes to its end; what the second Ctrl-C leaves of it goes with the next one
   const auto through = store->backup(chosen.backups, static_cast<std::size_t>(chosen.keep));
   say(chosen.backups + " has a backup of " + chosen.folder + ": " + counted(through.value, "record") + "\nhead " +
       to_string(store->head()) + "\n");
@@ -204,7 +250,13 @@ int back_up(const settings& chosen) {
 
 int restore(const settings& chosen) {
   cairn::restore_rocksdb_journal(chosen.backups, chosen.folder);
-  return verify_and_tell(chosen, std::nullopt);
+  try {
+    require_going_on();
+    return verify_and_tell(chosen, std::nullopt);
+  } catch (const stopped&) {
+    std::cerr << chosen.folder << " is restored, and not verified yet; cairn verify does that. ";
+    throw;
+  }
 }
 
 int rebuild_index(const settings& chosen) {
@@ -242,12 +294,13 @@ command command_in(CLI::App& app, int argc, char** argv, settings& chosen) {
     return one;
   };
   const auto place = [](CLI::App* one, const char* name, std::string& into, const char* description) {
-    one->add_option(name, into, description)->required()->type_name("");
+    one->add_option(name, into, description)->required()->check(command_line::not_empty())->type_name("");
   };
 
   auto* const verifying = add("verify", verify, "Reads all that is stored and checks all there is to check");
   place(verifying, "FOLDER", chosen.folder, "Where the store is");
   verifying->add_option("--head", chosen.head, "A head that was noted earlier: the history must go through it")
+      ->check(command_line::not_empty())
       ->type_name("HEAD");
 
   auto* const exporting = add("export", export_store, "Writes every record, for people, other programs or another store");
@@ -256,14 +309,18 @@ command command_in(CLI::App& app, int argc, char** argv, settings& chosen) {
       ->check(command_line::one_of("ndjson", "msgpack"))
       ->type_name("HOW")
       ->capture_default_str();
-  exporting->add_option("--output", chosen.output, "Write to this file instead of standard output")->type_name("FILE");
+  exporting->add_option("--output", chosen.output, "Write to this file instead of standard output")
+      ->check(command_line::not_empty())
+      ->type_name("FILE");
   exporting->add_flag("--intact", chosen.intact,
                       "Write what comes before the first damage of a damaged store, and say\n"
                       "where that is; exits with 1 where there is damage");
 
   auto* const importing = add("import", import_store, "Makes a store of an export, equal to the one that was exported");
   place(importing, "FOLDER", chosen.folder, "Where the store is to be; empty, or not there yet");
-  importing->add_option("--input", chosen.input, "Read this file instead of standard input; either format")->type_name("FILE");
+  importing->add_option("--input", chosen.input, "Read this file instead of standard input; either format")
+      ->check(command_line::not_empty())
+      ->type_name("FILE");
 
   auto* const backing_up = add("backup", back_up, "Adds a backup, copying only what the earlier ones lack");
   place(backing_up, "FOLDER", chosen.folder, "Where the store is");
@@ -287,15 +344,35 @@ command command_in(CLI::App& app, int argc, char** argv, settings& chosen) {
              "  cairn export stock | zstd > stock.ndjson.zst   every record, a line each\n"
              "  zstdcat stock.ndjson.zst | cairn import copy   an equal store\n"
              "Exit codes: 0 fine, 1 damage was found or it could not be done, 2 wrong usage, 130 stopped by Ctrl-C.");
+  if (argc > 1 && argv[1][0] != '-') {
+    const std::string given = argv[1];
+    std::string known;
+    bool found = false;
+    for (const auto* const one : app.get_subcommands({})) {
+      found = found || one->get_name() == given;
+      known += (known.empty() ? "" : ", ") + one->get_name();
+    }
+    if (!found) throw CLI::ParseError("there is no command '" + given + "'; there are " + known, unusable);
+  }
   app.parse(argc, argv);
   return asked;
+}
+
+/// A file that is opened later must not become standard output by getting its number. Reading or writing what was closed fails as
+/// before.
+void occupy_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) >= 0) continue;
+    const int opened = open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);  // gets the least free number, this one
+    if (opened != stream) std::abort();
+  }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  occupy_standard_streams();
   std::ios::sync_with_stdio(false);
-  std::cin.tie(nullptr);
   settings chosen;
   CLI::App app;
   command run = nullptr;
@@ -313,9 +390,10 @@ int main(int argc, char** argv) {
     return unusable;
   }
 
+  stop_wakes = eventfd(0, EFD_CLOEXEC);
   struct sigaction at_signal {};
-  at_signal.sa_handler = [](int) { stop = true; };
-  at_signal.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
+  at_signal.sa_handler = at_stop;
+  at_signal.sa_flags = static_cast<int>(SA_RESETHAND);  // and no SA_RESTART: what waits is to stop waiting
   for (const auto signal : {SIGINT, SIGTERM}) sigaction(signal, &at_signal, nullptr);
   std::signal(SIGPIPE, SIG_IGN);  // a write that fails says so itself
 

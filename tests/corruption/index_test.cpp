@@ -98,7 +98,7 @@ TEST_CASE("an index that claims what the log does not hold is an error that name
     std::swap(places[3], places[4]);
     put();
     says("version 5 of product/1 is at position 10, before the version before it",
-         "and the log has version 5 of product/1 there");
+         "the index says that version 5 of product/1 is at position 10, before the version before it");
   }
   SUBCASE("a record that is not there") {
     places[9] = {1234, 0};

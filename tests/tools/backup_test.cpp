@@ -120,6 +120,8 @@ TEST_CASE("a restore leaves a folder alone that is not empty") {
   CHECK_THROWS_WITH_AS(restore_rocksdb_journal(at.all.path() / "none", at.all.path() / "x"), Contains("there is no such folder"),
                        error);
   CHECK_THROWS_AS(restore_rocksdb_journal(at.store, at.all.path() / "x"), error);
+  CHECK_THROWS_AS(restore_rocksdb_journal(at.store, at.all.path() / "y" / "x"), error);
+  CHECK_FALSE(fs::exists(at.all.path() / "y"));
   CHECK_FALSE(fs::exists(at.all.path() / "x"));
 }
 
@@ -151,6 +153,57 @@ TEST_CASE("a backup that was damaged anywhere is refused and makes no store") {
   CHECK(entries_of(at.all.path()) == 2);
   restore_rocksdb_journal(at.backups, at.restored);
   CHECK(open_store(at.restored)->verify().records >= 500);
+}
+
+TEST_CASE("a backup that would share a damaged file with an earlier one is not added, and none is deleted for it") {
+  const folders at;
+  {
+    const auto store = open_store(at.store);
+    append_many(*store, 500);
+  }
+  const auto store = open_store(at.store);  // all in tables now, which backups share
+  store->backup(at.backups);
+  std::vector<fs::path> shared;
+  for (const auto& entry : fs::directory_iterator(at.backups / "shared_checksum")) shared.push_back(entry.path());
+  REQUIRE_FALSE(shared.empty());
+  for (const auto& file : shared) {
+    CAPTURE(file);
+    const auto whole = contents(file);
+    auto altered = whole;
+    altered[whole.size() / 2] = static_cast<char>(altered[whole.size() / 2] ^ 1);
+    for (const auto& damaged : {altered, whole.substr(0, whole.size() / 2)}) {
+      overwrite(file, damaged);
+      try {
+        store->backup(at.backups, 1);
+        FAIL("a backup was made with a damaged file in it");
+      } catch (const error& refused) {
+        CHECK(refused.kind() == errc::corrupt_store);
+        CHECK(refused.detail().find("choose a new folder") != std::string::npos);
+      }
+      CHECK(entries_of(at.backups / "meta") == 1);
+      CHECK(fs::exists(at.backups / "meta" / "1"));
+    }
+    overwrite(file, whole);
+  }
+  store->backup(at.backups, 1);
+  restore_rocksdb_journal(at.backups, at.restored);
+  CHECK(open_store(at.restored)->head() == store->head());
+}
+
+TEST_CASE("what a backup that was killed leaves behind is gone with the next one") {
+  const folders at;
+  const auto store = open_store(at.store);
+  append_few(*store);
+  store->backup(at.backups);
+  const auto leftover = at.backups / "private" / "2";
+  fs::create_directory(leftover);
+  overwrite(leftover / "left over", "half");
+  overwrite(at.backups / "shared_checksum" / "000099_s0000000000000_1.sst", "half");
+  store->backup(at.backups, 1);
+  CHECK_FALSE(fs::exists(leftover / "left over"));
+  CHECK_FALSE(fs::exists(at.backups / "shared_checksum" / "000099_s0000000000000_1.sst"));
+  restore_rocksdb_journal(at.backups, at.restored);
+  CHECK(open_store(at.restored)->head() == store->head());
 }
 
 TEST_CASE("where the newest backup is damaged, an older one is not taken for it") {

@@ -2,6 +2,12 @@
 #include "../shell.hpp"
 #include "stores.hpp"
 
+#include <algorithm>
+#include <csignal>
+#include <sys/ioctl.h>
+#include <thread>
+#include <unistd.h>
+
 namespace cairn::tests {
 namespace {
 
@@ -53,7 +59,58 @@ TEST_CASE("help is help, and wrong usage is told in a sentence") {
     CHECK_MESSAGE(result.code == 2, wrong << ": " << result.said);
     CHECK_MESSAGE(result.mentions("--help."), wrong << ": " << result.said);
   }
+  const auto unknown = run("nonsense stock");
+  CHECK(unknown.code == 2);
+  CHECK(unknown.mentions("there is no command 'nonsense'; there are verify, export, import, backup, restore, rebuild"));
+  CHECK(run("''").mentions("there is no command ''; there are verify, "));
   CHECK(run.files() == 1);
+}
+
+TEST_CASE("an empty argument is wrong usage everywhere") {
+  const cairn_shell run;
+  for (const auto* wrong :
+       {"verify ''", "verify stock --head ''", "verify stock --head=", "export ''", "export stock --output ''", "import ''",
+        "import copy --input ''", "backup '' b", "backup stock ''", "restore '' copy", "restore backups ''"}) {
+    const auto result = run(wrong, "true |");
+    CHECK_MESSAGE(result.code == 2, wrong << ": " << result.said);
+    CHECK_MESSAGE((result.mentions("must not be empty. Try cairn ") || result.mentions("HEAD missing. Try cairn ")),
+                  wrong << ": " << result.said);
+  }
+  CHECK(run.files() == 1);
+}
+
+TEST_CASE("a folder that may not be read is said to be such") {
+  const cairn_shell run;
+  // The superuser reads everything, so another user is taken where that can be done.
+  const bool super = geteuid() == 0;
+  if (super && run("> /dev/null; setpriv --reuid 65534 --clear-groups true").code != 0) return;
+  const std::string as = super ? "setpriv --reuid 65534 --clear-groups" : "";
+  fs::permissions(run.folder(), fs::perms(0755));
+  for (const auto mode : {fs::perms(0), fs::perms(0311), fs::perms(0444)}) {
+    fs::create_directories(run.in("closed"));
+    fs::permissions(run.in("closed"), mode);
+    for (const auto* folder : {"closed", "closed/within"}) {
+      if (mode == fs::perms(0311) && folder == std::string("closed/within")) continue;  // which is not there
+      const auto result = run(std::string("verify ") + folder, as);
+      CHECK_MESSAGE(result.code == 2, result.said);
+      CHECK_MESSAGE(result.said == std::string("cairn verify: cannot read the folder '") + folder + "': Permission denied.\n",
+                    result.said);
+    }
+    fs::permissions(run.in("closed"), fs::perms(0755));
+  }
+}
+
+TEST_CASE("a standard stream that is closed is no other file, and its use an error") {
+  const cairn_shell run;
+  CHECK(run("verify stock <&- 2>&-").code == 0);
+  const auto silent = run("export stock >&-");
+  CHECK_MESSAGE(silent.code == 1, silent.said);
+  CHECK(run("verify stock >&-").code == 2);
+  const auto unread = run("import copy <&-");
+  CHECK_MESSAGE(unread.code == 1, unread.said);
+  CHECK(unread.mentions("the input cannot be read"));
+  CHECK(run.files() == 1);
+  CHECK(run("verify stock").code == 0);
 }
 
 TEST_CASE("a folder without a store is named, and no store is made of it") {
@@ -144,6 +201,67 @@ TEST_CASE("an export that cannot be written is an error and leaves nothing behin
   CHECK(run.files() == 1);
 }
 
+TEST_CASE("an output leaves other files alone, and standard output by its name is standard output") {
+  const cairn_shell run;
+  overwrite(run.in("file.part"), "mine");
+  CHECK(run("export stock --output file").code == 0);
+  CHECK(run.text_of("file") == run.exported);
+  CHECK(run.text_of("file.part") == "mine");
+  CHECK(run.files() == 3);
+  const auto said = "2,000 records in /dev/stdout\nhead " + to_string(run.head) + "\n";
+  const auto named = run("export stock --output /dev/stdout > again 2> errors");
+  CHECK_MESSAGE(named.code == 0, named.said);
+  CHECK(run.text_of("again") == run.exported);
+  CHECK(run.text_of("errors") == said);
+  const auto piped = run("export stock --output /dev/stdout 2> errors | cat > piped");
+  CHECK(run.text_of("piped") == run.exported);
+  CHECK(run.text_of("errors") == said);
+  CHECK(run("export stock --output /dev/null 2> errors").said.empty());
+  CHECK(run.text_of("errors").starts_with("2,000 records in /dev/null"));
+  CHECK(run.files() == 6);
+}
+
+/// The command, at work with an input that does not come: interrupted once it waits for more.
+ran interrupted_while_it_waits(const cairn_shell& run, const std::string& arguments, const std::string& input) {
+  std::array<int, 2> pipe_ends{};
+  REQUIRE(pipe(pipe_ends.data()) == 0);
+  const auto errors = run.in("errors");
+  const auto child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    dup2(pipe_ends[0], STDIN_FILENO);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    const auto command = "cd '" + run.folder() + "' && exec '" + run.program() + "' " + arguments + " > errors 2>&1";
+    execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+    _exit(127);
+  }
+  close(pipe_ends[0]);
+  REQUIRE(write(pipe_ends[1], input.data(), input.size()) == static_cast<ssize_t>(input.size()));
+  // What is in the pipe no more has been read, and that is after the first Ctrl-C would be heard.
+  for (int left = 1; left > 0;) {
+    REQUIRE(ioctl(pipe_ends[1], FIONREAD, &left) == 0);
+    std::this_thread::yield();
+  }
+  kill(child, SIGINT);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  close(pipe_ends[1]);
+  ran result{WIFEXITED(status) ? WEXITSTATUS(status) : -1, contents(errors)};
+  fs::remove(errors);
+  return result;
+}
+
+TEST_CASE("an import that waits for its input ends at the first Ctrl-C, and leaves nothing behind") {
+  const cairn_shell run;
+  for (const auto& input : {run.exported.substr(0, 1), run.exported.substr(0, 1'000), run.exported.substr(0, 50'000)}) {
+    const auto result = interrupted_while_it_waits(run, "import made/copy", input);
+    CHECK_MESSAGE(result.code == 130, result.said);
+    CHECK(result.said == "Stopped.\n");
+    CHECK(run.files() == 1);
+  }
+}
+
 TEST_CASE("an import that is refused says why and leaves nothing behind") {
   const cairn_shell run;
   auto lines = lines_of(run.exported);
@@ -155,10 +273,25 @@ TEST_CASE("an import that is refused says why and leaves nothing behind") {
   CHECK(run("import copy < /dev/null").mentions("there is nothing to import"));
   CHECK(run("import copy --input missing").mentions("cannot read missing: No such file or directory."));
   CHECK(run("import copy --input .").code == 2);
+  const auto folder = run("import copy < .");
+  CHECK(folder.code == 2);
+  CHECK(folder.mentions("cannot read standard input: it is a folder."));
   const auto taken = run("import stock", "'" + run.program() + "' export stock |");
   CHECK_MESSAGE(taken.code == 2, taken.said);
   CHECK(run.files() == 2);
   CHECK(open_store(run.stock())->head() == run.head);
+}
+
+TEST_CASE("an import into the folder that the command runs in is refused, and one by a path with dots is not") {
+  const cairn_shell run;
+  fs::create_directory(run.in("here"));
+  const auto here = run("import . < ../stock/CURRENT", "cd here &&");
+  CHECK_MESSAGE(here.code == 2, here.said);
+  CHECK(here.mentions("is the folder that the program runs in"));
+  CHECK(fs::is_empty(run.in("here")));
+  const auto there = run("import here/../here/.", "'" + run.program() + "' export stock |");
+  CHECK_MESSAGE(there.code == 0, there.said);
+  CHECK(open_store(run.in("here"))->head() == run.head);
 }
 
 TEST_CASE("an export of a sound store is the same with --intact") {
@@ -195,6 +328,21 @@ TEST_CASE("of a store with a damaged table --intact saves what comes before the 
     CHECK(saved.through.value >= 5'000);  // all that is not in the damaged table, the largest one
     CHECK(saved.through.value < 10'000);
   }
+}
+
+TEST_CASE("of a store with a missing table --intact saves what comes before it") {
+  const cairn_shell run;
+  for (const std::uint64_t events : {3'000, 4'000, 5'000, 10'000}) append_many(*open_store(run.stock()), events);  // a table each
+  fs::copy(run.stock(), run.in("damaged"));
+  fs::path largest;
+  for (const auto& entry : fs::directory_iterator(run.in("damaged"))) {
+    if (entry.path().extension() != ".sst") continue;
+    if (largest.empty() || entry.file_size() > fs::file_size(largest)) largest = entry.path();
+  }
+  fs::remove(largest);
+  const auto saved = saved_from_damaged(run);
+  CHECK(saved.through.value >= 5'000);
+  CHECK(saved.through.value < 10'000);
 }
 
 TEST_CASE("of a store with a damaged write-ahead log --intact saves what comes before the damage, and says where that is") {

@@ -6,7 +6,9 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 
 namespace cairn::tests {
 namespace {
@@ -317,6 +319,8 @@ TEST_CASE("a refusal names the line or the object, and what is wrong") {
   check_refused(with(5, "\"data\":{", "\"data\":{\"x\":0,"), "line 6 tells the head");
   check_refused(with(5, "\"base64\":\"Mv8=", "\"base64\":\"Mv8"), "line 5 the field \"id\" is neither a text nor bytes");
   check_refused(with(6, "\"records\":4", "\"records\":5"), "line 6 says that there are 5 records, and 4 came before it");
+  check_refused(with(1, "{", "{\"note\":1,"), "line 1 has fields that the beginning of an export does not have");
+  check_refused(with(6, "{", "{\"note\":1,"), "line 6 has fields that the end of an export does not have");
   auto gap = lines;
   gap.erase(gap.begin() + 2);
   check_refused(text_of(gap), "line 3 has the record of position 3 where that of position 2 must come");
@@ -324,6 +328,35 @@ TEST_CASE("a refusal names the line or the object, and what is wrong") {
   cut.pop_back();
   check_refused(text_of(cut), "the export does not end: it is cut short before line 6");
   check_refused(text_of(lines) + "{}\n", "line 7 comes after the end");
+}
+
+TEST_CASE("a refusal quotes little of the input, and nothing that a terminal would obey") {
+  const auto header = lines_of(few_exported()).at(0);
+  const auto refusal_of = [](const std::string& exported) {
+    const temporary_folder folder;
+    try {
+      import(exported, folder.path() / "copy");
+    } catch (const error& refused) { return refused.detail(); }
+    return std::string("it was not refused");
+  };
+  const auto check_quoted = [](const std::string& told) {
+    CAPTURE(told);
+    CHECK(told.size() < 500);
+    CHECK(std::none_of(told.begin(), told.end(), [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; }));
+    CHECK(told.find("\xc2\x9b") == std::string::npos);
+  };
+  const auto no_json = refusal_of(header + "\n{\"position\":nonsense}\n");
+  check_quoted(no_json);
+  CHECK(no_json.starts_with("line 2 cannot be read: parse error at column "));
+  const auto footer = "\n{\"records\":0,\"head\":\"\\u001b[2J\\u009bx ö" + std::string(100'000, 'x') + "\"}\n";
+  const auto altered = refusal_of(header + footer);
+  check_quoted(altered);
+  CHECK(altered.starts_with("line 2 tells the head \\x1b[2J\\xc2\\x9bx öxxx"));
+  CHECK(altered.find("x…, and what came before it gives") != std::string::npos);
+  for (const std::string& wrong :
+       {"{\"" + std::string(100'000, 'x') + "\x1b", std::string("{\"\xff\x1b\"}"), std::string("{\"a\x1b\x7f")}) {
+    check_quoted(refusal_of(header + "\n" + wrong + "\n"));
+  }
 }
 
 TEST_CASE("a record whose version does not follow is refused even where the chain is sound") {
@@ -340,6 +373,9 @@ TEST_CASE("a record whose version does not follow is refused even where the chai
   const auto at = told.find("gives ");
   REQUIRE(at != std::string::npos);
   const auto head = told.substr(at + 6, 66);
+  try {
+    import(text_of(other) + R"({"records":1,"head":")" + head + "\"}\n", folder.path() / "copy");
+  } catch (const error& refused) { CHECK_FALSE(refused.detail().ends_with('.')); }  // who shows it ends the sentence
   check_refused(text_of(other) + R"({"records":1,"head":")" + head + "\"}\n",
                 "the export is unaltered, but of no sound store: the index knows product/1 to version 0 and then from");
 }
@@ -372,6 +408,63 @@ TEST_CASE("an import leaves a folder alone that is not empty, and takes one that
   CHECK(open_store(folder.path() / "empty")->head() == head);
   CHECK(import(exported, folder.path() / "made" / "too") == head);
   CHECK(entries_of(folder.path()) == 3);
+}
+
+TEST_CASE("the folder of an import has the mode that others have, or that of the empty one whose place it takes") {
+  const temporary_folder folder;
+  const auto exported = few_exported();
+  const auto mode = [&](const char* name) { return fs::status(folder.path() / name).permissions(); };
+  fs::create_directory(folder.path() / "usual");
+  import(exported, folder.path() / "new");
+  CHECK(mode("new") == mode("usual"));
+  fs::create_directory(folder.path() / "narrow");
+  fs::permissions(folder.path() / "narrow", fs::perms(0750));
+  if (geteuid() == 0) REQUIRE(chown((folder.path() / "narrow").c_str(), 12345, 23456) == 0);
+  import(exported, folder.path() / "narrow");
+  CHECK(mode("narrow") == fs::perms(0750));
+  if (geteuid() != 0) return;
+  for (const auto& path : {folder.path() / "narrow", folder.path() / "narrow" / "CURRENT"}) {
+    struct stat status {};
+    REQUIRE(stat(path.c_str(), &status) == 0);
+    CHECK(status.st_uid == 12345);
+    CHECK(status.st_gid == 23456);
+  }
+}
+
+TEST_CASE("an import follows a link to an empty folder, and refuses one to nothing") {
+  const temporary_folder folder;
+  fs::create_directory(folder.path() / "empty");
+  fs::create_directory_symlink("empty", folder.path() / "link");
+  fs::create_directory_symlink("nothing", folder.path() / "broken");
+  const auto head = import(few_exported(), folder.path() / "link");
+  CHECK(fs::is_symlink(folder.path() / "link"));
+  CHECK(open_store(folder.path() / "empty")->head() == head);
+  CHECK_THROWS_WITH_AS(import(few_exported(), folder.path() / "broken"), Contains("is a link to nothing"), error);
+  CHECK(entries_of(folder.path()) == 3);
+}
+
+TEST_CASE("an import into a mount point is refused before anything is read") {
+  std::ifstream mounts("/proc/self/mounts");
+  for (std::string device, place, rest; mounts >> device >> place && std::getline(mounts, rest);) {
+    std::error_code unreadable;
+    if (!fs::is_directory(place, unreadable) || !fs::is_empty(place, unreadable) || unreadable) continue;
+    struct stat here {};
+    struct stat above {};
+    if (stat(place.c_str(), &here) != 0 || stat((place + "/..").c_str(), &above) != 0 || here.st_dev == above.st_dev) continue;
+    CAPTURE(place);
+    CHECK_THROWS_WITH_AS(import("no export", place), Contains("is a mount point"), error);
+    return;
+  }
+  MESSAGE("there is no empty mount point here to try it with");
+}
+
+TEST_CASE("an import that is refused takes the folders away that it has made") {
+  const temporary_folder folder;
+  CHECK_THROWS_WITH_AS(import("no export", folder.path() / "made" / "for" / "it"), Contains("is no export"), error);
+  CHECK(entries_of(folder.path()) == 0);
+  overwrite(folder.path() / "file", "mine");
+  CHECK_THROWS_WITH_AS(import(few_exported(), folder.path() / "file" / "x" / "y"), Contains("cannot be made"), error);
+  CHECK(entries_of(folder.path()) == 1);
 }
 
 TEST_CASE("what an import that was killed leaves behind is no store") {

@@ -35,6 +35,11 @@ inline CLI::Validator one_of(const std::string& first, const std::string& second
       "");
 }
 
+/// For names and paths: what a script passes where a variable of its own is not set.
+inline CLI::Validator not_empty() {
+  return CLI::Validator([](std::string& text) { return text.empty() ? std::string("must not be empty") : std::string(); }, "");
+}
+
 /// Names the value and the default, and leaves out which option excludes which; that is said when it happens.
 class plain_help : public CLI::Formatter {
 public:

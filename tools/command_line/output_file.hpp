@@ -17,24 +17,29 @@ public:
 
 class output_file {
 public:
-  /// Makes `path`.part, or opens `path` itself where it is no ordinary file (a pipe, say). Throws bad_input, with the reason.
+  /// Makes `path`.part-XXXXXX, or opens `path` itself where it is no ordinary file (a pipe, say). Throws bad_input, with the
+  /// reason.
   explicit output_file(std::filesystem::path path);
-  /// Takes the .part away where finish() has not been called.
+  /// Takes the part away where finish() has not been called.
   ~output_file();
   output_file(const output_file&) = delete;
   output_file& operator=(const output_file&) = delete;
 
   /// For what is too much to be held whole.
   std::ostream& stream() { return stream_; }
-  /// Writes `last` and gives the file its name. Throws bad_input, with the reason.
+  /// Writes `last`, brings the file to the disk and gives it its name. Throws bad_input, with the reason.
   void finish(std::string_view last = {});
   const std::filesystem::path& path() const { return path_; }
+  /// Whether the file itself is written, since it is no ordinary one.
+  bool direct() const { return direct_; }
 
 private:
+  void make_part();
   [[noreturn]] void fail(int reason) const;
 
   std::filesystem::path path_;
-  std::filesystem::path part_;  // empty: the file itself is written
+  bool direct_ = false;
+  std::filesystem::path part_;  // empty where there is none, or no more
   std::ofstream stream_;
 };
 

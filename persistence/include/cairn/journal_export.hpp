@@ -32,8 +32,8 @@ struct intact_export {
 /// Writes the records of the store in `folder` that come before the first damage to `out`, as an export that can be imported.
 /// Whole chunks only, since only those can be shown to be unchanged. Changes nothing in `folder`, and reads neither the index
 /// nor the snapshots. Throws error: errc::store_in_use, errc::corrupt_store (not even the beginning can be read),
-/// errc::unknown_format (not a cairn store, or one of another version), errc::journal_unavailable (`out` takes no more, or the
-/// disk cannot be read).
+/// errc::unknown_format (not a cairn store, or one of another version), errc::journal_unavailable (`out` takes no more). A table
+/// that is missing, or that the disk does not give, is damage like any other.
 intact_export export_intact_records(const std::filesystem::path& folder, std::ostream& out, const export_options& options = {});
 
 /// Makes the store that `in` is an export of, of either format, in `folder`, which must be empty or not there yet: the same

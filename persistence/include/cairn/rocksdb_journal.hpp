@@ -65,7 +65,10 @@ public:
   /// Adds a backup of the store as it is now to the backups in `folder`, which is made where it is missing. Files that an
   /// earlier backup holds already are not copied again. Of the backups the newest `keep` (at least 1) stay. Appends go on.
   /// Returns the position of the last record that the backup certainly holds.
+  /// The new backup is read back before an old one goes, with all that it shares with earlier ones.
   /// Throws error(errc::journal_unavailable) where `folder` cannot be written, with the reason; what was there stays usable.
+  /// Throws error(errc::corrupt_store) where files that earlier backups left in `folder` are damaged: nothing is added then and
+  /// nothing deleted, and further backups need another folder.
   virtual position backup(const std::filesystem::path& folder, std::size_t keep = 2) = 0;
 
   /// Writes every record to `out`, chunk by chunk, with what it takes to make an equal store of it by
