@@ -259,7 +259,7 @@ int restore(const settings& chosen) {
   }
 }
 
-int rebuild_index(const settings& chosen) {
+int rebuild(const settings& chosen) {
   const stopwatch watch;
   progress shown;
   require_store(chosen.folder);
@@ -267,8 +267,14 @@ int rebuild_index(const settings& chosen) {
   auto store = cairn::rocksdb_journal(chosen.folder, {.opening = shown.function("indexing")});
   const auto records = store->records_replayed();
   store.reset();  // writes the index behind
+  const auto left = cairn::rocksdb_journal(chosen.folder)->records_replayed();
   shown.clear();
-  say("The index of " + chosen.folder + " is made anew: " + counted(records, "record") + " in " + watch.text() + ".\n");
+  if (left > 0) {
+    throw bad_input("the index of " + chosen.folder +
+                    " could not be written; is the disk full? The store works without, and tries again.");
+  }
+  say(chosen.folder + " is made of its log alone: the index has " + counted(records, "record") + " again, in " + watch.text() +
+      ", and there are no snapshots until new ones are taken.\n");
   return fine;
 }
 
@@ -334,7 +340,7 @@ command command_in(CLI::App& app, int argc, char** argv, settings& chosen) {
   place(restoring, "BACKUPS", chosen.backups, "Where the backups are");
   place(restoring, "FOLDER", chosen.folder, "Where the store is to be; empty, or not there yet");
 
-  auto* const rebuilding = add("rebuild-index", rebuild_index, "Makes the index anew from the log, where it is damaged");
+  auto* const rebuilding = add("rebuild", rebuild, "Makes the store of its log alone, where the index or snapshots are damaged");
   place(rebuilding, "FOLDER", chosen.folder, "Where the store is");
 
   for (auto* const one : app.get_subcommands({})) one->set_help_flag("-h,--help", "This text");

@@ -45,7 +45,7 @@ TEST_CASE("help is help, and wrong usage is told in a sentence") {
   const auto help = run("--help");
   CHECK(help.code == 0);
   CHECK(help.mentions("Exit codes: 0 fine"));
-  for (const std::string command : {"verify", "export", "import", "backup", "restore", "rebuild-index"}) {
+  for (const std::string command : {"verify", "export", "import", "backup", "restore", "rebuild"}) {
     CHECK(help.mentions("\n  " + command));
     const auto more = run(command + " --help");
     CHECK_MESSAGE(more.code == 0, more.said);
@@ -116,7 +116,7 @@ TEST_CASE("a standard stream that is closed is no other file, and its use an err
 TEST_CASE("a folder without a store is named, and no store is made of it") {
   const cairn_shell run;
   fs::create_directory(run.in("empty"));
-  for (const auto* command : {"verify", "export", "export --intact", "rebuild-index", "backup --keep 1"}) {
+  for (const auto* command : {"verify", "export", "export --intact", "rebuild", "backup --keep 1"}) {
     for (const auto* folder : {"missing", "empty"}) {
       const auto result = run(std::string(command) + " " + folder + (command[0] == 'b' ? " backups" : ""));
       CHECK_MESSAGE(result.code == 2, result.said);
@@ -130,7 +130,7 @@ TEST_CASE("a folder without a store is named, and no store is made of it") {
 TEST_CASE("a store that is in use is said to be, by every command") {
   const cairn_shell run;
   const auto store = open_store(run.stock());
-  for (const auto* command : {"verify stock", "export stock", "export stock --intact", "rebuild-index stock", "backup stock b"}) {
+  for (const auto* command : {"verify stock", "export stock", "export stock --intact", "rebuild stock", "backup stock b"}) {
     const auto result = run(command);
     CHECK_MESSAGE(result.code == 1, result.said);
     CHECK_MESSAGE(result.mentions("is open in this or another process; close it there"), result.said);
@@ -372,11 +372,11 @@ TEST_CASE("a backup is restored and verified, and neither overwrites anything") 
   CHECK(run.files() == 3);
 }
 
-TEST_CASE("an index is made anew") {
+TEST_CASE("a store is made of its log alone") {
   const cairn_shell run;
-  const auto result = run("rebuild-index stock");
+  const auto result = run("rebuild stock");
   CHECK_MESSAGE(result.code == 0, result.said);
-  CHECK(result.mentions("The index of stock is made anew: 2,000 records in "));
+  CHECK(result.mentions("stock is made of its log alone: the index has 2,000 records again, in "));
   CHECK(run("verify stock").mentions("indexed  2,000"));
 }
 
