@@ -105,8 +105,8 @@ private:
 class log_store final : public rocksdb_store {
 public:
   log_store(const std::filesystem::path& folder, const rocksdb_options& options, const detail::store_environment& environment)
-      : database_(folder, options, environment), snapshots_(database_), index_(database_, options),
-        chained_(environment.chained) {
+      : database_(folder, options, environment), snapshots_(database_), index_(database_, options), chained_(environment.chained),
+        clock_(environment.clock) {
     write_options_.sync = options.durability == durability::synced;
     try {
       recover(options.opening);
@@ -193,6 +193,7 @@ private:
   detail::rocksdb_index index_;
   rocksdb::WriteOptions write_options_;
   const bool chained_;
+  const detail::progress_report::clock clock_;
   std::uint64_t replayed_ = 0;
   std::atomic<std::uint64_t> last_ = 0;
 
@@ -438,7 +439,7 @@ chain_head log_store::head() const {
   return chain.head();
 }
 
-verification log_store::verify(const verify_options& options) const { return detail::verify_store(database_, options); }
+verification log_store::verify(const verify_options& options) const { return detail::verify_store(database_, options, clock_); }
 
 position log_store::backup(const std::filesystem::path& folder, std::size_t keep) {
   const auto through = last();
@@ -465,7 +466,7 @@ void log_store::recover(const progress_function& tell) {
       log.next();
     }
     if (!there) throw error(errc::corrupt_record, "the log does not begin at position 1");
-    detail::progress_report progress(tell, end.value - chain.next().value);
+    detail::progress_report progress(tell, end.value - chain.next().value, clock_);
     for (; there; there = log.next()) {
       auto chunk = log.chunk();
       chain.require(chunk);

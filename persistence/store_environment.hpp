@@ -3,8 +3,10 @@
 
 #include <cairn/rocksdb_journal.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 namespace rocksdb {
@@ -20,6 +22,8 @@ struct store_environment {
   std::size_t log_buffer_bytes = std::size_t{64} << 20;
   /// False: chunks are not hashed, and the store can never be opened again. Shows what the chain costs.
   bool chained = true;
+  /// When it is time to tell of progress.
+  std::function<std::chrono::steady_clock::time_point()> clock = std::chrono::steady_clock::now;
 };
 
 std::unique_ptr<rocksdb_store> open_rocksdb_store(const std::filesystem::path& folder, const rocksdb_options& options,

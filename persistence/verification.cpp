@@ -46,9 +46,9 @@ private:
 
 class verifier {
 public:
-  verifier(const rocksdb_database& database, const verify_options& options)
+  verifier(const rocksdb_database& database, const verify_options& options, const progress_report::clock& clock)
       : database_(database), noted_(options.noted), runs_(iterate(database.index())), log_(database),
-        progress_(options.progress, log_.last() ? log_.chunk().end().value - 1 : 0) {
+        progress_(options.progress, log_.last() ? log_.chunk().end().value - 1 : 0, clock) {
     // The index is looked at as it was before the log was, so that it cannot be ahead by mere bad timing.
     runs_->SeekToFirst();
     if (there(*runs_, "the index") && view(runs_->key()) == marker_key) {
@@ -228,7 +228,7 @@ private:
 
 }  // namespace
 
-verification verify_store(const rocksdb_database& database, const verify_options& options) {
+verification verify_store(const rocksdb_database& database, const verify_options& options, const progress_report::clock& clock) {
   const auto with_advice = [&](const char* advice, auto check) {
     try {
       check();
@@ -238,7 +238,7 @@ verification verify_store(const rocksdb_database& database, const verify_options
     }
   };
   std::optional<verifier> verifier;
-  with_advice(what_to_do, [&] { verifier.emplace(database, options).check_log(); });
+  with_advice(what_to_do, [&] { verifier.emplace(database, options, clock).check_log(); });
   with_advice(what_to_do_about_the_index, [&] { verifier->check_index(); });
   with_advice(" Snapshots are an optimisation, and recovery does without", [&] { verifier->check_snapshots(); });
   return verifier->result();

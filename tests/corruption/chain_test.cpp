@@ -3,6 +3,7 @@
 
 #include "../../persistence/log_chunk.hpp"
 #include "../../persistence/progress_report.hpp"
+#include "../../persistence/store_environment.hpp"
 
 namespace cairn::tests {
 namespace {
@@ -275,7 +276,39 @@ TEST_CASE("a history that was rewritten with the chain made anew is whole in its
   CHECK(mentions(verdict(folder.path(), noted), says));
 }
 
-TEST_CASE("verifying tells how it comes on, and ends where its listener wants it to") {
+TEST_CASE("opening and verifying tell how they come on, and end where their listener wants them to") {
+  const temporary_folder folder;
+  constexpr std::uint64_t records = 10'000;
+  {
+    const auto journal = rocksdb_journal(folder.path(), small);
+    for (std::uint64_t n = 0; n < records; n += 500) append(*journal, {"product", "1"}, n, numbers_as_text(n, 500));
+  }
+  strip_rocksdb_journal(folder.path());
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> told;
+  const progress_function tell = [&](std::uint64_t done, std::uint64_t of) { told.emplace_back(done, of); };
+  const progress_function refuse = [](std::uint64_t, std::uint64_t) { throw std::runtime_error("enough"); };
+  // A clock that is two seconds further each time that it is looked at.
+  std::chrono::steady_clock::time_point now;
+  const detail::store_environment slow{.clock = [&] { return now += std::chrono::seconds(2); }};
+  const auto comes_to_its_end = [&] {
+    CHECK(told.size() > 2);
+    CHECK(std::is_sorted(told.begin(), told.end()));
+    for (const auto& [done, of] : told) CHECK(of == records);
+    CHECK(told.back().first == records);
+    told.clear();
+  };
+  auto options = small;
+  options.opening = refuse;
+  CHECK_THROWS_AS(detail::open_rocksdb_store(folder.path(), options, slow), std::runtime_error);
+  options.opening = tell;
+  const auto store = detail::open_rocksdb_store(folder.path(), options, slow);
+  comes_to_its_end();
+  CHECK_THROWS_AS(store->verify({.progress = refuse}), std::runtime_error);
+  store->verify({.progress = tell});
+  comes_to_its_end();
+}
+
+TEST_CASE("a report of progress is made seldom, and in the end") {
   // The clock of the report is the test's own, so nothing waits.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> told;
   const progress_function tell = [&](std::uint64_t done, std::uint64_t of) { told.emplace_back(done, of); };

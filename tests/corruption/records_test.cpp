@@ -160,6 +160,7 @@ TEST_CASE("a byte flipped in any file of a store is found, or means nothing") {
   std::mt19937_64 random(seed);
   std::size_t flipped = 0;
   std::size_t found = 0;
+  std::size_t unharmed = 0;
   std::size_t wrong = 0;
   for (const auto& entry : fs::directory_iterator(sound)) {
     const auto name = entry.path().filename().string();
@@ -176,12 +177,14 @@ TEST_CASE("a byte flipped in any file of a store is found, or means nothing") {
       CHECK((outcome == sound_store || outcome == damage_found));
       if (outcome == damage_found) ++found;
       if (outcome == wrong_answer) ++wrong;
+      if (outcome == sound_store) ++unharmed;
     }
   }
   CHECK(found > flipped / 4);
   show("corruption: " + std::to_string(flipped) + " bits flipped in a store's files, found " + std::to_string(found) +
-       ", without any effect " + std::to_string(flipped - found - wrong) + ", wrong answers " + std::to_string(wrong) +
-       ", seed " + std::to_string(seed));
+       ", without any effect " + std::to_string(unharmed) + ", processes that died " +
+       std::to_string(flipped - found - wrong - unharmed) + ", wrong answers " + std::to_string(wrong) + ", seed " +
+       std::to_string(seed));
 }
 
 TEST_CASE("a chunk that is missing, in another's place or of other records is found when it is read") {

@@ -39,7 +39,10 @@ TEST_CASE("every byte of a snapshot, flipped in turn, is noticed, and recovery g
   std::size_t unnoticed = 0;
   std::size_t wrong = 0;
   const auto recovers_with = [&](std::size_t expected) {
-    warnings.clear();
+    {
+      const std::lock_guard lock(mutex);
+      warnings.clear();
+    }
     const auto found = runtime.state_at<Product>("1", version{35});
     CHECK(found.state.count == 68);
     CHECK(found.version == version{35});
@@ -68,6 +71,41 @@ TEST_CASE("every byte of a snapshot, flipped in turn, is noticed, and recovery g
   }
   show("corruption: " + std::to_string(flipped) + " bytes of snapshots flipped, unnoticed " + std::to_string(unnoticed) +
        ", states wrong " + std::to_string(wrong));
+}
+
+TEST_CASE("a damaged event keeps its aggregate from coming back, with its name, and the others live on") {
+  const temporary_folder folder;
+  {
+    runtime runtime{{.journal = rocksdb_journal(folder.path(), small)}};
+    for (const auto* id : {"1", "2", "3"}) {
+      runtime.ask<Product>(id, Enrol{});
+      runtime.ask<Product>(id, AddStock(5));
+    }
+    runtime.drain(drain_snapshots::no);
+  }
+  {
+    raw_database raw(folder.path());
+    const auto chunks = raw.all("log");
+    REQUIRE(chunks.size() == 6);
+    auto damaged = chunks[3].second;  // the second event of product 2
+    damaged[damaged.size() - 3] = static_cast<char>(damaged[damaged.size() - 3] ^ 1);
+    raw.put("log", chunks[3].first, damaged);
+  }
+  runtime_options options{.journal = rocksdb_journal(folder.path(), small)};
+  options.on_warning = [](const std::string&) {};
+  runtime runtime{std::move(options)};
+  const auto refused = [&](auto ask) {
+    const auto [kind, detail] = failure_of(ask);
+    CHECK(kind == errc::corrupt_record);
+    CAPTURE(detail);
+    CHECK(mentions(detail, "version 2 of product/2, at position 4: "));
+  };
+  refused([&] { runtime.state<Product>("2"); });
+  refused([&] { runtime.ask<Product>("2", AddStock(1)); });
+  refused([&] { runtime.state_at<Product>("2", version{2}); });
+  CHECK(runtime.state_at<Product>("2", version{1}).state.enrolled);
+  CHECK(runtime.ask<Product>("1", AddStock(1)).version == version{3});
+  CHECK(runtime.state<Product>("3").state.count == 5);
 }
 
 }  // namespace cairn::tests

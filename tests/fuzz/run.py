@@ -16,8 +16,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
-LIMITS = ["-rss_limit_mb=1024", "-malloc_limit_mb=64", "-max_len=65536", "-timeout=20", "-print_final_stats=1"]
+LIMITS = ["-rss_limit_mb=1024", "-malloc_limit_mb=4", "-max_len=65536", "-timeout=20", "-print_final_stats=1"]
 
 
 def build(options):
@@ -72,6 +73,8 @@ def main():
             if finding:
                 failed = True
                 print(f"{fuzzer.name}:\n{finding}", file=sys.stderr)
+    for left in pathlib.Path(tempfile.gettempdir()).glob("cairn-fuzz-*"):
+        shutil.rmtree(left, ignore_errors=True)
     figures = os.environ.get("CAIRN_TEST_FIGURES")
     with open(figures, "a", encoding="utf-8") if figures else sys.stdout as out:
         print("\n".join(lines), file=out)

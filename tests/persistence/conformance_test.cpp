@@ -135,7 +135,7 @@ TEST_CASE("the journal on RocksDB and the plain reference cannot be told apart b
   const auto seed = setting("CAIRN_TEST_SEED", 1);
   const auto operations = setting("CAIRN_TEST_OPERATIONS", 105'000);
   INFO("to see it again: scripts/test conformance --seed ", seed, " --operations ", operations);
-  show("lockstep: seed " + std::to_string(seed) + ", " + std::to_string(operations) + " operations in all");
+  std::uint64_t done = 0;
   auto next_seed = seed;
   for (const auto& [name, index_events, percent] : variants) {
     INFO(name);
@@ -144,7 +144,9 @@ TEST_CASE("the journal on RocksDB and the plain reference cannot be told apart b
     const auto report = journal_lockstep(on_rocksdb(folder, index_events), {.seed = next_seed, .operations = share});
     show("  " + std::to_string(share) + " " + name + ", seed " + std::to_string(next_seed) + ": " + to_string(report));
     ++next_seed;  // so that no two do the same
+    done += share;
   }
+  show("lockstep: " + std::to_string(done) + " operations in all, seed " + std::to_string(seed));
 }
 
 }  // namespace cairn::tests

@@ -9,8 +9,10 @@
 
 #include <doctest/doctest.h>
 
+#include <cstring>
 #include <mutex>
 #include <vector>
+#include <xxhash.h>
 
 namespace cairn::tests {
 namespace {
@@ -210,7 +212,16 @@ TEST_CASE("a snapshot that nobody can use costs a warning, and the state is righ
     snapshots.save(account, version{80}, actors::encode_snapshot(version{80}, timestamp{}, 1, state, actors::command_window(8)));
     says = "at version 80 is passed over: the journal ends at version 5";
   }
-  SUBCASE("of a kind that this program does not know") {
+  SUBCASE("of a format that this program does not know") {
+    actors::hosted<first::Account> state;
+    auto bytes = actors::encode_snapshot(version{4}, timestamp{}, 1, state, actors::command_window(8));
+    bytes[8] = 2;
+    const std::uint64_t sum = XXH3_64bits(bytes.data() + 8, bytes.size() - 8);
+    std::memcpy(bytes.data(), &sum, 8);
+    snapshots.save(account, version{4}, bytes);
+    says = "at version 4 is passed over: a snapshot has an unknown format";
+  }
+  SUBCASE("that is none") {
     snapshots.save(account, version{4}, "made by something else altogether");
     says = "at version 4 is passed over: a snapshot fails its checksum";
   }

@@ -58,8 +58,9 @@ public:
   /// Reads everything that is stored and checks all there is to check: every record's checksum and grammar, the chain from the
   /// first record to the last, that the index on disk knows every record and no other, and, where one is given, that the
   /// history goes through the noted head. Records that are appended meanwhile are not looked at.
-  /// Throws error(errc::corrupt_record), naming the first record that was altered, removed, reordered or inserted, or what the
-  /// index claims and the log does not hold; and what journal::read_all() throws.
+  /// Throws error(errc::corrupt_record), naming the first chunk (by its records' positions) in which one was altered, removed,
+  /// reordered or inserted, where the newest chunk has only a noted head to vouch for it; or what the index claims and the log
+  /// does not hold; and what journal::read_all() throws.
   virtual verification verify(const verify_options& options = {}) const = 0;
 
   /// Adds a backup of the store as it is now to the backups in `folder`, which is made where it is missing. Files that an
