@@ -24,7 +24,8 @@ bool decodes(Decode decode) {
     decode();
     return true;
   } catch (const error& refused) {
-    require(refused.kind() == errc::corrupt_record || refused.kind() == errc::invalid_argument);
+    require(refused.kind() == errc::corrupt_record || refused.kind() == errc::invalid_argument ||
+            refused.kind() == errc::unknown_format);
     require(!refused.detail().empty());
     return false;
   }

@@ -1,4 +1,5 @@
 // Writes what the fuzzers begin with: small inputs that the real encoders make, one folder for each fuzzer.
+#include "../../persistence/document_stream.hpp"
 #include "../../persistence/index_run.hpp"
 #include "../../persistence/log_chunk.hpp"
 
@@ -84,6 +85,15 @@ int main(int argc, char** argv) {
   root = argv[1];
   const auto plain = frame(false);
   const auto full = frame(true);
+  for (const auto format : {export_format::ndjson, export_format::msgpack}) {
+    std::string documents;
+    for (const auto& one : {plain, full}) {
+      const auto shown = decode_record(position{1}, std::string_view(one).substr(4));
+      detail::append_document(documents, detail::document_of(shown, position{1}, format), format);
+      write("export", std::string_view(one).substr(4));
+    }
+    write("export", documents);
+  }
   for (const auto& one : {plain, full}) {
     write("record", one);
     write("record", std::string_view(one).substr(4));
