@@ -38,6 +38,7 @@ struct tally {
   std::uint64_t wrong = 0;
   std::uint64_t snapshots_ahead = 0;
   std::uint64_t refused = 0;
+  std::uint64_t unreadable = 0;  // of those, also for export --intact
 
   std::string text() const {
     std::uint64_t all = 0;
@@ -48,7 +49,8 @@ struct tally {
     }
     return std::to_string(all) + " power cuts (" + by_mode + "); " + std::to_string(acknowledged) + " records acknowledged, " +
            std::to_string(lost) + " of them lost; " + std::to_string(torn) + " appends torn, " + std::to_string(wrong) +
-           " records wrong, " + std::to_string(refused) + " stores refused";
+           " records wrong, " + std::to_string(refused) + " stores refused, " + std::to_string(unreadable) +
+           " of them with an unreadable manifest";
   }
 };
 
@@ -110,9 +112,15 @@ private:
     CHECK(may_be_refused_);
     ++counts_.refused;
     // What a person is told to do then: save what comes before the damage. Nothing that was synced is behind it.
-    std::ostringstream saved;
-    const auto through = export_intact_records(path(), saved).head.through.value;
-    if (how_ == durability::synced) counts_.lost += told_.acknowledged() - std::min(told_.acknowledged(), through);
+    // Only where RocksDB's own manifest was hit can nothing be read, and a backup is all there is.
+    try {
+      std::ostringstream saved;
+      const auto through = export_intact_records(path(), saved).head.through.value;
+      if (how_ == durability::synced) counts_.lost += told_.acknowledged() - std::min(told_.acknowledged(), through);
+    } catch (const error& unreadable) {
+      CHECK(std::string(unreadable.what()).find("MANIFEST") != std::string::npos);
+      ++counts_.unreadable;
+    }
     begin_anew();
   }
 
