@@ -27,11 +27,11 @@ prepare() {
     flock "$lock"
   fi
 
+  if [[ ! -t 2 && ! -f $folder/build.ninja ]]; then echo "Building in build/$preset; the first time takes some minutes." >&2; fi
   if [[ ! -f $folder/build.ninja || $root/CMakePresets.json -nt $folder/build.ninja || -n ${CAIRN_CMAKE_ARGS:-} ]]; then
     # shellcheck disable=SC2086  # several arguments in one variable
     logged "$folder/configure.log" cmake -S "$root" --preset "$preset" ${CAIRN_CMAKE_ARGS:-}
   fi
-  if [[ ! -t 2 && ! -d $folder/model ]]; then echo "Building in build/$preset; the first time takes some minutes." >&2; fi
   if (($# > 0)); then logged "$folder/build.log" cmake --build "$folder" --parallel "$(nproc)" --target "$@"; fi
   exec {lock}>&-
 }

@@ -1,5 +1,6 @@
 // A disk that fails, is full, or lies: what a store, and the commands on their way to it, make of that.
 #include "faulty_file_system.hpp"
+#include "other_process.hpp"
 #include "product.hpp"
 #include "settings.hpp"
 #include "temporary_folder.hpp"
@@ -16,7 +17,6 @@
 #include <optional>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace cairn::tests {
@@ -304,22 +304,7 @@ TEST_CASE(
 
 namespace {
 
-constexpr const char* folder_variable = "CAIRN_TEST_FOLDER";
 constexpr int not_allowed = 77;
-
-/// Runs a skipped test case of this program in a process of its own, and returns its exit code.
-int run_in_another_process(const char* test_case, const fs::path& folder) {
-  const auto filter = std::string("--test-case=") + test_case;
-  const auto child = fork();
-  if (child == 0) {
-    setenv(folder_variable, folder.c_str(), 1);
-    execl("/proc/self/exe", "tests", filter.c_str(), "--no-skip", "--minimal", static_cast<char*>(nullptr));
-    _exit(127);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 /// From now on what this process mounts is there for this process alone, and goes with it. Whether that is allowed.
 bool may_mount() {
@@ -345,7 +330,7 @@ TEST_CASE("a disk that is really full fails the append with the reason, and with
 }
 
 TEST_CASE("(child) fills a small disk" * doctest::skip()) {
-  const fs::path folder = std::getenv(folder_variable);
+  const auto folder = folder_of_this_process();
   if (!may_mount()) _exit(not_allowed);
   for (const auto how : {durability::synced, durability::buffered}) {
     CAPTURE(std::string(name_of(how)));

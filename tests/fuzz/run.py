@@ -16,7 +16,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 
 LIMITS = ["-rss_limit_mb=1024", "-malloc_limit_mb=4", "-max_len=65536", "-timeout=20", "-print_final_stats=1"]
 
@@ -38,7 +37,10 @@ def run(fuzzer, folder, seconds, seed):
     findings.mkdir(exist_ok=True)
     command = [str(fuzzer), str(corpus), str(folder / "seeds" / name), f"-max_total_time={seconds}", f"-seed={seed}",
                f"-artifact_prefix={findings}/{name}-", *LIMITS]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    scratch = folder / "scratch" / name  # for what a fuzzer writes to files
+    scratch.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env={**os.environ, "TMPDIR": str(scratch)})
+    shutil.rmtree(scratch, ignore_errors=True)
     tried = re.search(r"stat::number_of_executed_units: (\d+)", done.stderr)
     if done.returncode == 0 and tried:
         return int(tried.group(1)), ""
@@ -57,7 +59,7 @@ def main():
         print("skipped: no clang++ was found, and libFuzzer comes with it")
         return 0
     build(options)
-    folder = pathlib.Path(options.build)
+    folder = pathlib.Path(options.build).resolve()
     seconds = int(os.environ.get("CAIRN_TEST_SECONDS") or 8)
     seed = int(os.environ.get("CAIRN_TEST_SEED") or 1)
     shutil.rmtree(folder / "seeds", ignore_errors=True)
@@ -73,8 +75,6 @@ def main():
             if finding:
                 failed = True
                 print(f"{fuzzer.name}:\n{finding}", file=sys.stderr)
-    for left in pathlib.Path(tempfile.gettempdir()).glob("cairn-fuzz-*"):
-        shutil.rmtree(left, ignore_errors=True)
     figures = os.environ.get("CAIRN_TEST_FIGURES")
     with open(figures, "a", encoding="utf-8") if figures else sys.stdout as out:
         print("\n".join(lines), file=out)

@@ -4,6 +4,7 @@
 
 #include "journal_conformance.hpp"
 
+#include "../other_process.hpp"
 #include "../temporary_folder.hpp"
 
 #include <cairn/rocksdb_journal.hpp>
@@ -13,16 +14,11 @@
 #include <iterator>
 #include <map>
 #include <rocksdb/db.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace cairn::tests {
 
 namespace fs = std::filesystem;
 
-namespace fs = std::filesystem;
-
-inline constexpr const char* folder_variable = "CAIRN_TEST_FOLDER";
 inline const rocksdb_options small{
     .durability = durability::buffered, .block_cache_mib = 8, .index_events_in_memory_max = 1'000'000};
 
@@ -46,26 +42,6 @@ inline auto failure_of_opening(const fs::path& folder) {
 }
 
 inline bool mentions(const std::string& text, std::string_view words) { return text.find(words) != std::string::npos; }
-
-/// Runs a skipped test case of this program in a process of its own, and returns its exit code.
-inline int run_in_another_process(const std::string& test_case, const fs::path& folder) {
-  const auto filter = "--test-case=" + test_case;
-  const auto child = fork();
-  if (child == 0) {
-    setenv(folder_variable, folder.c_str(), 1);
-    execl("/proc/self/exe", "tests", filter.c_str(), "--no-skip", "--minimal", static_cast<char*>(nullptr));
-    _exit(127);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-inline fs::path folder_of_this_process() {
-  const char* folder = std::getenv(folder_variable);
-  REQUIRE(folder);
-  return folder;
-}
 
 /// The store's RocksDB, opened behind cairn's back.
 class raw_database {
