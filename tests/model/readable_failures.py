@@ -12,6 +12,7 @@ import sys
 
 HEAD = """
 #include <cairn/runtime.hpp>
+#include <cairn/testkit/given.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_awaitable.hpp>
 struct Added { static constexpr std::string_view type = "ADD"; };
@@ -55,6 +56,20 @@ WRONG = [
      "boost::asio::awaitable<void> f(cairn::runtime& r) { boost::system::error_code e;"
      " co_await r.ask<A>(\"1\", Add{}, cairn::command_options{.who = \"x\"},"
      " boost::asio::redirect_error(boost::asio::use_awaitable, e)); }", "give it a name first"),
+    ("a story of events that cannot be compared",
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
+     " bool operator==(const A&) const = default; };"
+     "void f() { cairn::testkit::given<A>().then_state(A{}); }", "bool operator==(const T&) const = default"),
+    ("a story of a command that nobody decides",
+     "struct Same { static constexpr std::string_view type = \"SAME\"; bool operator==(const Same&) const = default; };"
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = std::variant<Same>;"
+     " void evolve(const Same&) noexcept {} bool operator==(const A&) const = default; };"
+     "void f() { (void)cairn::testkit::given<A>().when(Add{}); }", "no `decide(const Command&)`"),
+    ("a story that begins with what is no event",
+     "struct Same { static constexpr std::string_view type = \"SAME\"; bool operator==(const Same&) const = default; };"
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = std::variant<Same>;"
+     " void evolve(const Same&) noexcept {} bool operator==(const A&) const = default; };"
+     "void f() { cairn::testkit::given<A>(Add{}).then_state(A{}); }", "what is given are events of the aggregate"),
 ]
 
 

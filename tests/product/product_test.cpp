@@ -1,77 +1,94 @@
-// The rules of a product's stock, without a runtime.
+// The rules of a product's stock, told as stories, without a runtime: the test to copy for an aggregate of your own.
 #include "product.hpp"
 
-#include <doctest/doctest.h>
+#include <cairn/testkit/doctest.hpp>
+#include <cairn/testkit/given.hpp>
 
-#include <string>
-#include <vector>
+#include <doctest/doctest.h>
+#include <limits>
 
 namespace stock {
 namespace {
 
-Product after(std::vector<Product::Event> events) { return cairn::fold<Product>(events); }
-
-template <class Command>
-std::string refusal(const Product& product, const Command& command) {
-  const auto decision = product.decide(command);
-  return decision.rejected() ? decision.rejected()->reason : "";
-}
-
-template <class Command>
-Product::Event only_event(const Product& product, const Command& command) {
-  const auto decision = product.decide(command);
-  REQUIRE(decision.events().size() == 1);
-  return decision.events()[0];
-}
+using cairn::testkit::given;
 
 constexpr Count most = std::numeric_limits<Count>::max();
 constexpr Count least = std::numeric_limits<Count>::min();
 
+auto count_is(Count count) {
+  return [count](const Product& product) { return product.count == count; };
+}
+
 }  // namespace
 
 TEST_CASE("the stock of a product is the sum of what happened to it: the four rows") {
-  const std::vector<Product::Event> rows{Enrolled{}, StockAdded{3, {}}, StockAdded{2, {}}, StockRemoved{3, {}}};
-  CHECK(after(rows).count == 2);
-  CHECK(after({rows.begin(), rows.begin() + 3}).count == 5);
+  given<Product>(Enrolled{}, StockAdded{3}, StockAdded{2}).then_state(count_is(5));
+  given<Product>(Enrolled{}, StockAdded{3}, StockAdded{2}, StockRemoved{3}).then_state(count_is(2));
 }
 
 TEST_CASE("a product is enrolled once, and with what is there") {
-  CHECK(only_event(Product{}, Enrol{4}) == Product::Event{Enrolled{4, false}});
-  CHECK(refusal(after({Enrolled{}}), Enrol{}) == "already_enrolled");
-  CHECK(refusal(Product{}, Enrol{-1}) == "count_negative");
+  given<Product>()
+      .when(Enrol{4})
+      .then(Enrolled{4})
+      .then_state({.enrolled = true, .allow_back_orders = false, .count = 4})
+      .when(Enrol{})
+      .then_rejected("already_enrolled");
+  given<Product>().when(Enrol{-1}).then_rejected("count_negative");
 }
 
 TEST_CASE("nothing happens to a product before it is enrolled") {
-  CHECK(refusal(Product{}, AddStock{1}) == "not_enrolled");
-  CHECK(refusal(Product{}, RemoveStock{1}) == "not_enrolled");
+  given<Product>().when(AddStock{1}).then_rejected("not_enrolled");
+  given<Product>().when(RemoveStock{1}).then_rejected("not_enrolled");
 }
 
 TEST_CASE("counts are positive") {
   for (const Count count : {Count{0}, Count{-1}, least}) {
-    CHECK(refusal(after({Enrolled{5}}), AddStock{count}) == "count_not_positive");
-    CHECK(refusal(after({Enrolled{5}}), RemoveStock{count}) == "count_not_positive");
+    given<Product>(Enrolled{5}).when(AddStock{count}).then_rejected("count_not_positive");
+    given<Product>(Enrolled{5}).when(RemoveStock{count}).then_rejected("count_not_positive");
   }
 }
 
 TEST_CASE("what is not there cannot be removed, unless back-orders are allowed") {
-  CHECK(refusal(after({Enrolled{3}}), RemoveStock{4}) == "insufficient_stock");
-  CHECK(after({Enrolled{3}, only_event(after({Enrolled{3}}), RemoveStock{3})}).count == 0);
-  const auto lenient = after({Enrolled{3, true}});
-  auto owed = lenient;
-  cairn::evolve(owed, only_event(lenient, RemoveStock{4}));
-  CHECK(owed.count == -1);
+  given<Product>(Enrolled{3})
+      .when(RemoveStock{4})
+      .then_rejected("insufficient_stock")
+      .when(RemoveStock{3})
+      .then(StockRemoved{3})
+      .then_state(count_is(0));
+  given<Product>()
+      .when(Enrol{3, true})
+      .then(Enrolled{3, true})
+      .when(RemoveStock{4})
+      .then(StockRemoved{4})
+      .then_state({.enrolled = true, .allow_back_orders = true, .count = -1});
 }
 
 TEST_CASE("no count ever overflows") {
-  CHECK(refusal(after({Enrolled{most}}), AddStock{1}) == "count_too_large");
-  CHECK(only_event(after({Enrolled{most - 1}}), AddStock{1}) == Product::Event{StockAdded{1, {}}});
-  auto owed = after({Enrolled{0, true}, StockRemoved{most, {}}});
-  CHECK(only_event(owed, RemoveStock{1}) == Product::Event{StockRemoved{1, {}}});
-  CHECK(refusal(owed, RemoveStock{2}) == "count_too_small");
+  given<Product>(Enrolled{most - 1})
+      .when(AddStock{1})
+      .then(StockAdded{1})
+      .then_state(count_is(most))
+      .when(AddStock{1})
+      .then_rejected("count_too_large");
+  given<Product>(Enrolled{0, true}, StockRemoved{most})
+      .when(RemoveStock{2})
+      .then_rejected("count_too_small")
+      .when(RemoveStock{1})
+      .then(StockRemoved{1})
+      .then_state(count_is(least));
+}
+
+TEST_CASE("a history that the rules would never make is folded all the same") {
+  given<Product>(Enrolled{most}, StockAdded{1}).then_state(count_is(least));
+  given<Product>(StockRemoved{most}, StockRemoved{2}).then_state(count_is(most));
 }
 
 TEST_CASE("a reason is kept where there is one") {
-  CHECK(only_event(after({Enrolled{}}), AddStock{1, "returned"}) == Product::Event{StockAdded{1, "returned"}});
+  given<Product>(Enrolled{})
+      .when(AddStock{2, "returned"})
+      .then(StockAdded{2, "returned"})
+      .when(RemoveStock{1, "broken"})
+      .then(StockRemoved{1, "broken"});
 }
 
 }  // namespace stock

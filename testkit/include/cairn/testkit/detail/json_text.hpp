@@ -1,0 +1,158 @@
+// Values as JSON text, for people to read: what a test expected, and what there was.
+//
+// The same bytes give the same text. What JSON has not is told as exports tell it: bytes, and texts that are not UTF-8, are
+// {"base64":"…"}; an extension is {"ext":TYPE,"base64":"…"}; a key that is no text is the text of its JSON.
+#pragma once
+
+#include <cairn/codec.hpp>
+
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace cairn::testkit::detail {
+
+/// How many bytes at the front of `text` are one character of UTF-8; 0 where they are none.
+inline std::size_t utf8_character(std::string_view text) {
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(at < text.size() ? text[at] : 0); };
+  const auto first = byte(0);
+  if (first < 0x80) return 1;
+  // Neither what fits into fewer bytes, nor halves of a pair, nor what is beyond the last character.
+  const auto second_within = [&](unsigned least, unsigned most) { return byte(1) >= least && byte(1) <= most; };
+  const auto continued = [&](std::size_t at) { return (byte(at) & 0xc0) == 0x80; };
+  if (first >= 0xc2 && first <= 0xdf) return continued(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    return second_within(first == 0xe0 ? 0xa0 : 0x80, first == 0xed ? 0x9f : 0xbf) && continued(2) ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    return second_within(first == 0xf0 ? 0x90 : 0x80, first == 0xf4 ? 0x8f : 0xbf) && continued(2) && continued(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+inline bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const auto size = utf8_character(text);
+    if (size == 0) return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
+inline std::string base64(std::string_view bytes) {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    unsigned group = 0;
+    for (std::size_t i = 0; i < 3; ++i)
+      group = group << 8 | (at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0);
+    const auto rest = bytes.size() - at;
+    text += digits[group >> 18];
+    text += digits[group >> 12 & 63];
+    text += rest > 1 ? digits[group >> 6 & 63] : '=';
+    text += rest > 2 ? digits[group & 63] : '=';
+  }
+  return text;
+}
+
+inline std::string quoted_text(std::string_view text) {
+  constexpr std::string_view hex = "0123456789abcdef";
+  std::string all = "\"";
+  for (const char c : text) {
+    switch (c) {
+    case '"': all += "\\\""; break;
+    case '\\': all += "\\\\"; break;
+    case '\n': all += "\\n"; break;
+    case '\r': all += "\\r"; break;
+    case '\t': all += "\\t"; break;
+    default:
+      if (const auto byte = static_cast<unsigned char>(c); byte < 0x20 || byte == 0x7f) {
+        all += "\\u00";
+        all += hex[byte >> 4];
+        all += hex[byte & 15];
+      } else {
+        all += c;
+      }
+    }
+  }
+  return all + '"';
+}
+
+inline std::string bytes_text(std::string_view bytes) { return "{\"base64\":\"" + base64(bytes) + "\"}"; }
+
+/// The shortest text that reads back as the same number, and always as one with a fraction.
+template <class Float>
+std::string float_text(Float number) {
+  if (std::isnan(number)) return "\"NaN\"";
+  if (std::isinf(number)) return number < 0 ? "\"-Infinity\"" : "\"Infinity\"";
+  char digits[32];
+  std::string text(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  return text;
+}
+
+inline std::string json_text(const msgpack::object& value);
+
+/// `value` as the name of a member.
+inline std::string key_text(const msgpack::object& key) {
+  const auto text = json_text(key);
+  return text.starts_with('"') ? text : quoted_text(text);
+}
+
+inline std::string array_text(const msgpack::object_array& array) {
+  std::string all = "[";
+  for (std::uint32_t i = 0; i < array.size; ++i) all += (i ? "," : "") + json_text(array.ptr[i]);
+  return all + "]";
+}
+
+inline std::string map_text(const msgpack::object_map& map) {
+  std::string all = "{";
+  for (std::uint32_t i = 0; i < map.size; ++i) all += (i ? "," : "") + key_text(map.ptr[i].key) + ":" + json_text(map.ptr[i].val);
+  return all + "}";
+}
+
+inline std::string json_text(const msgpack::object& value) {
+  const auto& via = value.via;
+  switch (value.type) {
+  case msgpack::type::NIL: return "null";
+  case msgpack::type::BOOLEAN: return via.boolean ? "true" : "false";
+  case msgpack::type::POSITIVE_INTEGER: return std::to_string(via.u64);
+  case msgpack::type::NEGATIVE_INTEGER: return std::to_string(via.i64);
+  case msgpack::type::FLOAT32: return float_text(static_cast<float>(via.f64));
+  case msgpack::type::FLOAT64: return float_text(via.f64);
+  case msgpack::type::STR: {
+    const std::string_view text(via.str.ptr, via.str.size);
+    return is_utf8(text) ? quoted_text(text) : bytes_text(text);
+  }
+  case msgpack::type::BIN: return bytes_text({via.bin.ptr, via.bin.size});
+  case msgpack::type::EXT:
+    return "{\"ext\":" + std::to_string(via.ext.type()) + ",\"base64\":\"" + base64({via.ext.data(), via.ext.size}) + "\"}";
+  case msgpack::type::ARRAY: return array_text(via.array);
+  case msgpack::type::MAP: return map_text(via.map);
+  }
+  return {};
+}
+
+/// Exactly one value of msgpack as one line of JSON. Throws error(errc::corrupt_record) where the bytes are none.
+inline std::string json_text(std::string_view msgpack_bytes) {
+  return codec::with_object(msgpack_bytes, [](const msgpack::object& value) { return json_text(value); });
+}
+
+/// The msgpack of a value.
+template <class T>
+std::string bytes_of(const T& value) {
+  std::string bytes;
+  codec::encode(bytes, value);
+  return bytes;
+}
+
+/// Any value that is known to msgpack as one line of JSON.
+template <class T>
+std::string json_of(const T& value) {
+  return json_text(std::string_view(bytes_of(value)));
+}
+
+}  // namespace cairn::testkit::detail

@@ -1,0 +1,21 @@
+// Include this, in one source of a test program or in all, and the testkit's failures are doctest's own, at the user's line.
+//
+// A failure ends its test case, as REQUIRE does: behind the first mismatch of a story, the others say nothing new.
+#pragma once
+
+#include <cairn/testkit/failure.hpp>
+
+#include <doctest/doctest.h>
+
+namespace cairn::testkit::detail {
+
+inline void report_to_doctest(const failure& failed) {
+  // Outside of a test case, doctest has nowhere to put it.
+  if (!doctest::is_running_in_test) throw failed;
+  DOCTEST_ADD_FAIL_AT(failed.where().file_name(), static_cast<int>(failed.where().line()),
+                      doctest::String(failed.text().c_str()));
+}
+
+inline const bool doctest_reports = (report_failures_to(report_to_doctest), true);
+
+}  // namespace cairn::testkit::detail
