@@ -94,6 +94,7 @@ struct Weight {
 };
 struct LookAtLevel {};
 struct Weigh {};
+struct Recite {};
 struct Pour {
   int litres = 0;
   MSGPACK_DEFINE_MAP(litres)
@@ -126,6 +127,9 @@ struct Tank {
   Decision decide(const FillBlindly& fill) const { return Filled{fill.litres}; }
   decision<Event, Level> decide(const LookAtLevel&) const { return {nothing, Level{litres, litres < 3}}; }
   decision<Event, Weight> decide(const Weigh&) const { return {nothing, Weight{litres, 5}}; }
+  decision<Event, std::string> decide(const Recite&) const {
+    return {nothing, std::string(limits::metadata_field_bytes_max, 'a')};
+  }
   decision<Event, int> decide(const Pour& pour) const {
     if (pour.litres > 10) return reject("too_much");
     return {Filled{pour.litres}, litres + pour.litres};
@@ -340,6 +344,13 @@ TEST_CASE("a decision of more events than the runtime takes is told") {
   CHECK(reported([] { given<Tank>().when(Flood{}).then(Emptied{}); })
             .starts_with("a decision has " + std::to_string(limits::events_per_decision_max + 1) + " events, and may have " +
                          std::to_string(limits::events_per_decision_max) + "\nwhen cairn::tests::Flood {}\nthen EMPTY {}, "));
+}
+
+TEST_CASE("a result for which a record has no room is told") {
+  const auto size = limits::metadata_field_bytes_max;
+  CHECK(reported([&] {
+          given<Tank>().when(Recite{}).then_result(std::string(size, 'a'));
+        }).starts_with("the result takes " + std::to_string(size + 5) + " bytes, and may take " + std::to_string(size) + "\n"));
 }
 
 // --- what is forgotten in a MSGPACK_DEFINE_MAP ---

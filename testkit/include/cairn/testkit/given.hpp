@@ -206,7 +206,7 @@ private:
   void take_in(const Decision& decision) {
     const auto events = decision.events();
     if constexpr (!std::is_void_v<result_type>) {
-      if (!decision.rejected()) story_.note(detail::codec_flaw(decision.result()));
+      if (!decision.rejected()) story_.note(detail::result_flaw(decision.result()));
     }
     if (events.size() > limits::events_per_decision_max) {
       story_.note("a decision has " + std::to_string(events.size()) + " events, and may have " +

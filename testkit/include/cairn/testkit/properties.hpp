@@ -95,7 +95,7 @@ private:
     std::string flaw;
     if constexpr (known_to_msgpack<Command>) flaw = codec_flaw(command);
     if constexpr (!std::is_void_v<typename Decision::result_type>) {
-      if (flaw.empty() && !decision.rejected()) flaw = codec_flaw(decision.result());
+      if (flaw.empty() && !decision.rejected()) flaw = result_flaw(decision.result());
     }
     return flaw;
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cairn/aggregate.hpp>
+#include <cairn/limits.hpp>
 #include <cairn/testkit/detail/differences.hpp>
 
 #include <concepts>
@@ -96,6 +97,15 @@ std::string codec_flaw(const T& value) {
     } catch (const std::exception& reason) { return flaw_of_reading<T>(reason); }
   }
   return {};  // nothing can be lost of nothing
+}
+
+/// The same of what a command answers, which also has to find room on the record of its last event.
+template <class Result>
+std::string result_flaw(const Result& result) {
+  if (auto flaw = codec_flaw(result); !flaw.empty()) return flaw;
+  const auto size = bytes_of(result).size();
+  if (size <= limits::metadata_field_bytes_max) return {};
+  return "the result takes " + std::to_string(size) + " bytes, and may take " + std::to_string(limits::metadata_field_bytes_max);
 }
 
 /// The frame that the runtime would store of an event. Throws what it would fail with.
