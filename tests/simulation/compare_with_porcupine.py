@@ -58,7 +58,8 @@ def main():
         return 0
 
     seed = os.environ.get("CAIRN_TEST_SEED") or "1"
-    ours = verdicts(subprocess.run([options.writer, folder, str(HISTORIES), seed], capture_output=True, text=True, check=True).stdout)
+    written = subprocess.run([options.writer, folder, str(HISTORIES), seed], capture_output=True, text=True, check=True)
+    ours = verdicts(written.stdout)
     checked = subprocess.run([folder / "porcupine", *sorted(ours)], cwd=folder, capture_output=True, text=True)
     theirs = verdicts(checked.stdout)
     sys.stderr.write(checked.stderr)
@@ -70,8 +71,8 @@ def main():
     faulty = len(ours) - sound
     figures = os.environ.get("CAIRN_TEST_FIGURES")
     with open(figures, "a", encoding="utf-8") if figures else sys.stdout as out:
-        print(f"checker: Porcupine agrees on {len(ours) - len(different)} of {HISTORIES} histories of products: {sound} linearizable, "
-              f"{faulty} not, seed {seed}", file=out)
+        print(f"checker: Porcupine agrees on {len(ours) - len(different)} of {HISTORIES} histories of products: "
+              f"{sound} linearizable, {faulty} not, seed {seed}", file=out)
     agreed = not different and len(ours) == HISTORIES and checked.returncode == 1
     return 0 if agreed and min(sound, faulty) > HISTORIES // 5 else 1
 
