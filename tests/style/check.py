@@ -222,7 +222,7 @@ TEXT = [
     (r"#[ \t]*include[ \t]*[<\"]caf/all\.hpp", is_source, "caf/all.hpp takes seconds to compile: include what is used"),
     (r"\b(?:TODO|FIXME|XXX)\b", lambda path: True, "do it, or file it, but do not leave it here"),
     (r"[ \t]+$", lambda path: True, "white space at the end of the line"),
-    (r"\t", lambda path: path.suffix not in {".tsv", ".csv"}, "a tab"),
+    (r"\t", lambda path: path.suffix not in {".tsv", ".csv", ".go"}, "a tab"),
     (rf"^.{{{COLUMNS + 1},}}$", lambda path: is_source(path) or is_script(path), f"the line is longer than {COLUMNS} columns"),
     (r"(?i)\bissue #", lambda path: True, "say what it is about: a number means nothing to who reads this elsewhere"),
     (r"/work/|/tmp/\w", lambda path: True, "a path of one machine"),
