@@ -25,6 +25,8 @@ public:
   caf::behavior make_behavior() override;
   void on_exit() override;
 
+  stream_view stream() const { return {type_.category, id_}; }
+
 private:
   enum class phase : std::uint8_t { recovering, running, failed };
 
@@ -53,7 +55,6 @@ private:
 
   void watch_deadline(const operation& asked);
   void check_deadlines();
-  stream_view stream() const { return {type_.category, id_}; }
 
   shared_context& shared_;
   const crew& crew_;

@@ -34,7 +34,7 @@ public:
     schedule_idle_check();
     return {
         [this](perform& message) { forward(std::move(message.what)); },
-        [this](const aggregate_ended& message) { take_end(*static_cast<entry*>(message.entry)); },
+        [this](const aggregate_ended& message) { take_end(*static_cast<entry*>(message.entry), message.settled); },
         [this](const look_for_idle&) {
           ++tick_;
           ++epoch_;
@@ -120,8 +120,9 @@ private:
     needed.used_tick = tick_;
     needed.place = by_use_.insert(by_use_.end(), &needed);
     needed.actor = spawn<aggregate_actor, caf::lazy_init>(shared_, crew_, *needed.type, needed.stream->id);
-    needed.actor->attach_functor(
-        [directory = caf::actor_cast<caf::actor>(this), ended = &needed] { caf::anon_send(directory, aggregate_ended{ended}); });
+    needed.actor->attach_functor([directory = caf::actor_cast<caf::actor>(this), ended = &needed](const caf::error& why) {
+      caf::anon_send(directory, aggregate_ended{ended, !why});
+    });
     while (!needed.kept.empty()) send(needed.actor, perform{needed.kept.pop()});
   }
 
@@ -135,15 +136,15 @@ private:
 
   // The actor is gone: because it was told to, or because something killed it. Only here is an entry forgotten, and each actor
   // ends once, so the entry of a message still exists.
-  void take_end(entry& ended) {
+  void take_end(entry& ended, bool settled) {
     if (ended.is == status::live) {
-      // Killed. Its appends may still be on their way, and its successor must not recover before they are settled: the journal
-      // sends this message back behind them.
       by_use_.erase(ended.place);
       ended.is = status::ending;
       ++ending_;
-      if (crew_.journal) return send(crew_.journal, aggregate_ended{&ended});
     }
+    // Killed, perhaps while it was ending. Its appends may still be on their way, and its successor must not recover before they
+    // are settled: the journal sends this message back behind them.
+    if (!settled && crew_.journal) return send(crew_.journal, aggregate_ended{&ended, true});
     --actors_;
     --ending_;
     shared_.stats.live_aggregates.fetch_sub(1, std::memory_order_relaxed);
@@ -215,6 +216,11 @@ caf::actor spawn_directory(caf::actor_system& system, shared_context& shared, co
 caf::actor spawn_aggregate(caf::actor_system& system, shared_context& shared, const crew& colleagues, const aggregate_type& type,
                            std::string id) {
   return system.spawn<aggregate_actor>(shared, colleagues, type, std::move(id));
+}
+
+std::optional<stream_view> aggregate_of(const caf::abstract_actor& actor) {
+  const auto* aggregate = dynamic_cast<const aggregate_actor*>(&actor);
+  return aggregate ? std::optional(aggregate->stream()) : std::nullopt;
 }
 
 void spawn_crew(caf::actor_system& system, shared_context& shared, crew& into, threading how) {

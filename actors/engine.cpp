@@ -22,27 +22,6 @@ void require_range(const char* name, T value, T least, T most) {
                                           std::to_string(least) + " to " + std::to_string(most));
 }
 
-settings checked(settings bounds) {
-  require_range<std::uint64_t>("snapshot_every_events", bounds.snapshot_every_events, 0, 1'000'000'000);
-  require_range<std::size_t>("command_ids_kept", bounds.command_ids_kept, 0, 10'000);
-  require_range<std::size_t>("recovery_queue_max", bounds.recovery_queue_max, 1, 100'000'000);
-  require_range<std::size_t>("batch_appends_max", bounds.batch_appends_max, 1, 1'000'000);
-  require_range<std::size_t>("batch_bytes_max", bounds.batch_bytes_max, 1, std::size_t{1} << 30);
-  require_range<std::size_t>("live_aggregates_max", bounds.live_aggregates_max, 1, 1'000'000'000);
-  require_range<std::size_t>("directories", bounds.directories, 1, 1'024);
-  require_range<std::size_t>("recoveries_at_once_max", bounds.recoveries_at_once_max, 0, 256);
-  require_range<std::size_t>("threads", bounds.threads, 0, 1'024);
-  require_range<std::int64_t>("passivate_after (ms)", bounds.passivate_after.count(), 0, 1'000LL * 60 * 60 * 24 * 365);
-  require_range<std::int64_t>("recovery_retry_min (ms)", bounds.recovery_retry_min.count(), 1, 1'000LL * 60 * 60);
-  require_range<std::int64_t>("recovery_retry_max (ms)", bounds.recovery_retry_max.count(), bounds.recovery_retry_min.count(),
-                              1'000LL * 60 * 60);
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  if (bounds.threads == 0) bounds.threads = cores;
-  if (bounds.recoveries_at_once_max == 0) bounds.recoveries_at_once_max = std::max<std::size_t>(1, cores / 2);
-  bounds.directories = std::min(bounds.directories, bounds.live_aggregates_max);
-  return bounds;
-}
-
 // `sharing`: with very many actors woken from outside, work stealing spends its time looking for work. A bound on messages per
 // turn keeps a busy directory from starving the aggregates behind it.
 struct system_config : caf::actor_system_config {
@@ -86,56 +65,74 @@ private:
   sched_param parameters_{};
 };
 
-}  // namespace
-
-struct engine::implementation {
-  implementation(std::shared_ptr<journal> store, clock now, warn_function warn, settings bounds)
-      : shared{std::move(store), std::move(now), harmless(std::move(warn)), bounds, {}}, config(bounds) {
+class engine_on_threads final : public engine {
+public:
+  explicit engine_on_threads(engine_parts parts)
+      : shared_{std::move(parts.store), std::move(parts.now), harmless(std::move(parts.warn)), checked(parts.bounds), {}},
+        config_(shared_.bounds) {
     const batch_scheduling for_their_threads;
-    system.emplace(config);
-    spawn_crew(*system, shared, staff, threading::own);
+    system_.emplace(config_);
+    spawn_crew(*system_, shared_, staff_, threading::own);
+  }
+  ~engine_on_threads() override { drain_once(true); }
+
+  void submit(operation_ptr asked) override {
+    const auto& directory = staff_.directory_for(asked->hash());
+    caf::anon_send(directory, perform{std::move(asked)});
   }
 
-  shared_context shared;
-  system_config config;
-  crew staff;
-  std::optional<caf::actor_system> system;
-  bool drained = false;
+  void read(std::size_t hash, std::shared_ptr<read_job> job) override {
+    caf::anon_send(staff_.reader_for(hash), read_request{std::move(job)});
+  }
+
+  void drain(bool snapshot) override { drain_once(snapshot); }
+
+  const counters& stats() const noexcept override { return shared_.stats; }
+
+private:
+  void drain_once(bool snapshot) {
+    if (std::exchange(drained_, true)) return;
+    const auto gate = std::make_shared<drain_gate>(staff_.directories.size());
+    for (const auto& directory : staff_.directories) caf::anon_send(directory, drain_directory{snapshot, gate});
+    gate->wait();
+    // Nobody is left to ask anything of the others.
+    for_each_standing_actor(staff_, [](const caf::actor& one) { caf::anon_send(one, finish{}); });
+    system_->await_all_actors_done();
+    // A detached actor's thread lives until the last handle of the actor is gone.
+    staff_ = {};
+    shared_.store.reset();
+  }
+
+  shared_context shared_;
+  system_config config_;
+  crew staff_;
+  std::optional<caf::actor_system> system_;
+  bool drained_ = false;
 };
 
-engine::engine(std::shared_ptr<journal> store, clock now, warn_function warn, settings bounds)
-    : self_(std::make_unique<implementation>(std::move(store), std::move(now), std::move(warn), checked(bounds))) {}
+}  // namespace
 
-engine::~engine() { drain(true); }
-
-void engine::submit(operation_ptr asked) {
-  const auto& directory = self_->staff.directory_for(asked->hash());
-  caf::anon_send(directory, perform{std::move(asked)});
+settings checked(settings bounds) {
+  require_range<std::uint64_t>("snapshot_every_events", bounds.snapshot_every_events, 0, 1'000'000'000);
+  require_range<std::size_t>("command_ids_kept", bounds.command_ids_kept, 0, 10'000);
+  require_range<std::size_t>("recovery_queue_max", bounds.recovery_queue_max, 1, 100'000'000);
+  require_range<std::size_t>("batch_appends_max", bounds.batch_appends_max, 1, 1'000'000);
+  require_range<std::size_t>("batch_bytes_max", bounds.batch_bytes_max, 1, std::size_t{1} << 30);
+  require_range<std::size_t>("live_aggregates_max", bounds.live_aggregates_max, 1, 1'000'000'000);
+  require_range<std::size_t>("directories", bounds.directories, 1, 1'024);
+  require_range<std::size_t>("recoveries_at_once_max", bounds.recoveries_at_once_max, 0, 256);
+  require_range<std::size_t>("threads", bounds.threads, 0, 1'024);
+  require_range<std::int64_t>("passivate_after (ms)", bounds.passivate_after.count(), 0, 1'000LL * 60 * 60 * 24 * 365);
+  require_range<std::int64_t>("recovery_retry_min (ms)", bounds.recovery_retry_min.count(), 1, 1'000LL * 60 * 60);
+  require_range<std::int64_t>("recovery_retry_max (ms)", bounds.recovery_retry_max.count(), bounds.recovery_retry_min.count(),
+                              1'000LL * 60 * 60);
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  if (bounds.threads == 0) bounds.threads = cores;
+  if (bounds.recoveries_at_once_max == 0) bounds.recoveries_at_once_max = std::max<std::size_t>(1, cores / 2);
+  bounds.directories = std::min(bounds.directories, bounds.live_aggregates_max);
+  return bounds;
 }
 
-void engine::read(std::size_t hash, std::shared_ptr<read_job> job) {
-  caf::anon_send(self_->staff.reader_for(hash), read_request{std::move(job)});
-}
-
-void engine::drain(bool snapshot) {
-  if (std::exchange(self_->drained, true)) return;
-  auto& staff = self_->staff;
-  const auto gate = std::make_shared<drain_gate>(staff.directories.size());
-  for (const auto& directory : staff.directories) caf::anon_send(directory, drain_directory{snapshot, gate});
-  gate->wait();
-  // Nobody is left to ask anything of the others.
-  for (const auto& directory : staff.directories) caf::anon_send(directory, finish{});
-  for (const auto* group : {&staff.recoverers, &staff.readers}) {
-    for (const auto& reader : *group) caf::anon_send(reader, finish{});
-  }
-  if (staff.journal) caf::anon_send(staff.journal, finish{});
-  if (staff.snapshots) caf::anon_send(staff.snapshots, finish{});
-  self_->system->await_all_actors_done();
-  // A detached actor's thread lives until the last handle of the actor is gone.
-  staff = {};
-  self_->shared.store.reset();
-}
-
-const counters& engine::stats() const noexcept { return self_->shared.stats; }
+std::unique_ptr<engine> threaded_engine(engine_parts parts) { return std::make_unique<engine_on_threads>(std::move(parts)); }
 
 }  // namespace cairn::actors

@@ -147,9 +147,9 @@ pipeline_figures run_pipeline(scenario what, double seconds, bool with_journal, 
     std::shared_ptr<journal> store;
     if (with_journal) store = detail::open_rocksdb_store(folder, {}, environment);
     const auto warn = [](const std::string& sentence) { std::fprintf(stderr, "%s\n", sentence.c_str()); };
-    actors::engine engine(store, system_now, warn, bounds);
+    const auto engine = actors::threaded_engine({store, system_now, warn, bounds});
     store.reset();
-    closed_loop loop(engine, what);
+    closed_loop loop(*engine, what);
     loop.enrol_all();
     std::uint64_t commits = 0, events = 0, commit_ns = 0;
     double cpu = 0;
@@ -157,15 +157,15 @@ pipeline_figures run_pipeline(scenario what, double seconds, bool with_journal, 
         seconds,
         [&] {
           cpu = cpu_seconds();
-          commits = engine.stats().commits;
-          events = engine.stats().events;
-          commit_ns = engine.stats().commit_ns;
+          commits = engine->stats().commits;
+          events = engine->stats().events;
+          commit_ns = engine->stats().commit_ns;
         },
         [&] {
           cpu = cpu_seconds() - cpu;
-          commits = engine.stats().commits - commits;
-          events = engine.stats().events - events;
-          commit_ns = engine.stats().commit_ns - commit_ns;
+          commits = engine->stats().commits - commits;
+          events = engine->stats().events - events;
+          commit_ns = engine->stats().commit_ns - commit_ns;
         });
     figures.cpu_us_per_command = cpu / seconds / figures.commands_per_second * 1e6;
     if (with_journal) {

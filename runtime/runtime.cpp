@@ -40,9 +40,10 @@ namespace detail {
 // place after saying that it waits, so that one of the two sees the other (both sequentially consistent). As long as somebody
 // waits nobody overtakes: those that wait are handed on under the mutex, in order, before the flag is taken back.
 struct runtime_core::implementation final : actors::doorkeeper {
-  explicit implementation(runtime_options&& options)
+  implementation(runtime_options&& options, const actors::engine_factory& make_engine)
       : in_flight_max(options.in_flight_max), waiting_max(options.waiting_max), warn(options.on_warning),
-        engine(std::move(options.journal), std::move(options.clock), std::move(options.on_warning), options.bounds) {}
+        engine(
+            make_engine({std::move(options.journal), std::move(options.clock), std::move(options.on_warning), options.bounds})) {}
 
   bool take_place() noexcept {
     auto taken = in_flight.load();
@@ -65,7 +66,7 @@ struct runtime_core::implementation final : actors::doorkeeper {
     while (!waiting.empty() && take_place()) {
       auto next = waiting.pop();
       next->admitted_by = this;
-      engine.submit(std::move(next));
+      engine->submit(std::move(next));
     }
     somebody_waits = drain_waits || !waiting.empty();
     if (waiting.empty() && in_flight.load() == 0) nobody_in_flight.notify_all();
@@ -83,10 +84,10 @@ struct runtime_core::implementation final : actors::doorkeeper {
   std::condition_variable nobody_in_flight;
   std::mutex drain_mutex;
   std::vector<std::thread> drainers;
-  actors::engine engine;  // last: its operations leave through the members above
+  std::unique_ptr<actors::engine> engine;  // last: its operations leave through the members above
 };
 
-runtime_core::runtime_core(runtime_options options) {
+runtime_core::runtime_core(runtime_options options, const actors::engine_factory& make_engine) {
   if (!options.journal) {
     throw error(errc::invalid_argument,
                 "runtime_options::journal is empty; give it a journal, for example rocksdb_journal(folder)");
@@ -94,7 +95,7 @@ runtime_core::runtime_core(runtime_options options) {
   if (options.in_flight_max == 0) throw error(errc::invalid_argument, "in_flight_max is 0, and must be at least 1");
   if (!options.clock) throw error(errc::invalid_argument, "runtime_options::clock is empty");
   if (!options.on_warning) options.on_warning = runtime_options::warn_on_stderr;
-  self_ = std::make_unique<implementation>(std::move(options));
+  self_ = std::make_unique<implementation>(std::move(options), make_engine);
 }
 
 runtime_core::~runtime_core() {
@@ -117,7 +118,7 @@ void runtime_core::submit(actors::operation_ptr asked) {
     asked->admitted_by = &self;
     // A drain that began meanwhile either waits for this place to be given up, or is seen here.
     if (self.closed.load()) return refuse(errc::draining, to_string(asked->stream()));
-    return self.engine.submit(std::move(asked));
+    return self.engine->submit(std::move(asked));
   }
   if (asked->options().when_full == when_full::fail) {
     return refuse(errc::overloaded, std::to_string(self.in_flight_max) + " operations are in flight");
@@ -143,7 +144,7 @@ void runtime_core::submit_read(const stream_id& stream, std::shared_ptr<actors::
   job->admitted_by = &self;
   // A drain that began meanwhile either waits for this place to be given up, or is seen here.
   if (self.closed.load()) return job->refuse(errc::draining, to_string(stream));
-  self.engine.read(stream_hash{}(stream), std::move(job));
+  self.engine->read(stream_hash{}(stream), std::move(job));
 }
 
 void runtime_core::drain(drain_snapshots snapshots) {
@@ -158,7 +159,7 @@ void runtime_core::drain(drain_snapshots snapshots) {
     self.drain_waits = false;
     self.somebody_waits = false;
   }
-  self.engine.drain(snapshots == drain_snapshots::yes);
+  self.engine->drain(snapshots == drain_snapshots::yes);
 }
 
 void runtime_core::drain_in_background(drain_snapshots snapshots, std::function<void()> done) {
@@ -170,7 +171,7 @@ void runtime_core::drain_in_background(drain_snapshots snapshots, std::function<
 }
 
 const actors::warn_function& runtime_core::warn() const noexcept { return self_->warn; }
-const actors::counters& runtime_core::stats() const noexcept { return self_->engine.stats(); }
+const actors::counters& runtime_core::stats() const noexcept { return self_->engine->stats(); }
 std::size_t runtime_core::in_flight() const noexcept { return self_->in_flight.load(); }
 
 }  // namespace detail

@@ -82,9 +82,9 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:<([^>\n]+)>|"([^"\n]+)")', 
 # A library's headers, who may include them, and where that leaves everybody else.
 THIRD_PARTY = [
     ("caf/", lambda path: path.parts[0] == "actors" or path.parts[:2] == ("tests", "actors") or
-     ("interop" in path.name and path.suffix == ".hpp"),
-     "CAF stays in actors/, its tests, and a header for interoperation"),
-    ("boost/asio", lambda path: path.parts[0] in {"runtime", *APPLICATIONS},
+     (path.parts[0] == "testkit" and "include" not in path.parts) or ("interop" in path.name and path.suffix == ".hpp"),
+     "CAF stays in actors/, in the testkit's sources, in their tests, and in headers for interoperation"),
+    ("boost/asio", lambda path: path.parts[0] in {"runtime", "testkit", *APPLICATIONS},
      "Asio is at the edge: runtime/ and what is built on it"),
     ("rocksdb/", lambda path: ("persistence" in path.parts[:2] and "include" not in path.parts) or
      path.parts[:2] == ("tests", "crash"),

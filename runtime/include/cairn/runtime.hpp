@@ -68,7 +68,7 @@ class runtime_core;
 /// The compiled part of the runtime. Thread safety: every member from any thread.
 class runtime_core {
 public:
-  explicit runtime_core(runtime_options options);
+  runtime_core(runtime_options options, const actors::engine_factory& make_engine);
   ~runtime_core();
 
   void submit(actors::operation_ptr asked);
@@ -270,8 +270,10 @@ consteval void require_survives_await() {
 /// call. A handler, an aggregate's result and an aggregate's state must be movable without throwing: there is nobody to tell.
 class runtime {
 public:
-  /// Starts. Throws error(errc::invalid_argument), naming the option, its value and its range.
-  explicit runtime(runtime_options options) : core_(std::move(options)) {}
+  /// Starts. Throws error(errc::invalid_argument), naming the option, its value and its range. The actors have threads of their
+  /// own, unless another engine is given: the testkit's steps them by hand.
+  explicit runtime(runtime_options options, const actors::engine_factory& make_engine = actors::threaded_engine)
+      : core_(std::move(options), make_engine) {}
 
   runtime(const runtime&) = delete;
   runtime& operator=(const runtime&) = delete;

@@ -13,7 +13,7 @@
 
 namespace cairn::actors {
 
-/// The bounds and choices of the actors. Each is checked by engine's constructor, which says the ranges.
+/// The bounds and choices of the actors. checked() says the ranges.
 struct settings {
   std::uint64_t snapshot_every_events = 500;  ///< 0: never
   std::size_t command_ids_kept = 64;
@@ -29,6 +29,10 @@ struct settings {
   std::chrono::milliseconds recovery_retry_min{100};     ///< the pause doubles with each failure,
   std::chrono::milliseconds recovery_retry_max{10'000};  ///< up to this
 };
+
+/// The settings with what is 0 for "as the machine has" filled in. Throws error(errc::invalid_argument), naming the setting, its
+/// value and its range.
+settings checked(settings bounds);
 
 /// What has happened so far. Each is written by the actors and may be read by any thread; together they are no snapshot.
 struct counters {

@@ -8,10 +8,12 @@
 
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
 
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,6 +56,16 @@ struct crew {
   const caf::actor& directory_for(std::size_t hash) const { return directories[hash % directories.size()]; }
 };
 
+/// Hands each of them to `visit`: those that ask before those that are asked.
+template <class Visit>
+void for_each_standing_actor(const crew& staff, Visit visit) {
+  for (const auto* group : {&staff.directories, &staff.recoverers, &staff.readers}) {
+    for (const auto& one : *group) visit(one);
+  }
+  if (staff.journal) visit(staff.journal);
+  if (staff.snapshots) visit(staff.snapshots);
+}
+
 /// How the blocking actors run.
 enum class threading {
   own,        ///< journal, snapshot writer and readers each on a thread of its own
@@ -74,4 +86,25 @@ caf::actor spawn_reader(caf::actor_system& system, shared_context& shared, threa
 /// One of `directories` that share the aggregates between them.
 caf::actor spawn_directory(caf::actor_system& system, shared_context& shared, const crew& colleagues, std::size_t directories);
 
+/// Which aggregate an actor is; nothing for an actor of another kind. The names live as long as the actor.
+std::optional<stream_view> aggregate_of(const caf::abstract_actor& actor);
+
 }  // namespace cairn::actors
+
+// They stay within the process, and travel as they are.
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::perform)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::append_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::append_result)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::commit_now)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::recovery_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::recovery_result)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::read_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::snapshot_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::snapshot_result)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::retry_recovery)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::check_deadlines)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::passivate)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::aggregate_ended)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::look_for_idle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::drain_directory)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::finish)

@@ -4,6 +4,8 @@
 #include <cairn/actors/context.hpp>
 #include <cairn/actors/operation.hpp>
 
+#include <cstddef>
+#include <functional>
 #include <memory>
 
 namespace cairn::actors {
@@ -11,28 +13,35 @@ namespace cairn::actors {
 /// Thread safety: every member from any thread, drain() once at a time. Immovable; the destructor drains.
 class engine {
 public:
-  /// Starts the actors. Throws error(errc::invalid_argument), naming the setting, its value and its range.
-  engine(std::shared_ptr<journal> store, clock now, warn_function warn, settings bounds);
-  ~engine();
-
+  engine() = default;
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
+  virtual ~engine() = default;
 
   /// Hands an operation to its aggregate, which is made if it is not live. Never blocks; there is no bound here.
-  void submit(operation_ptr asked);
+  virtual void submit(operation_ptr asked) = 0;
 
   /// Runs `job` on a reader. `hash` spreads jobs over the readers.
-  void read(std::size_t hash, std::shared_ptr<read_job> job);
+  virtual void read(std::size_t hash, std::shared_ptr<read_job> job) = 0;
 
   /// Finishes everything that was submitted, leaves a snapshot of each aggregate where `snapshot`, ends all actors and lets go
   /// of the store. Nothing may be submitted or read while it runs or afterwards. A second call does nothing.
-  void drain(bool snapshot);
+  virtual void drain(bool snapshot) = 0;
 
-  const counters& stats() const noexcept;
-
-private:
-  struct implementation;
-  std::unique_ptr<implementation> self_;
+  virtual const counters& stats() const noexcept = 0;
 };
+
+/// What an engine is made of. Without a store nothing is kept, and commands are acknowledged at once.
+struct engine_parts {
+  std::shared_ptr<journal> store;
+  clock now = system_now;
+  warn_function warn;
+  settings bounds;
+};
+
+using engine_factory = std::function<std::unique_ptr<engine>(engine_parts)>;
+
+/// The actors on their threads, started. Throws as checked() does.
+std::unique_ptr<engine> threaded_engine(engine_parts parts);
 
 }  // namespace cairn::actors

@@ -1,10 +1,8 @@
-// The messages that the actors of cairn understand. Tests inject these; nothing else is sent between them.
+// The messages that the actors of cairn understand. Tests inject these; nothing else is sent between them. Knows nothing of CAF.
 #pragma once
 
 #include <cairn/actors/operation.hpp>
 #include <cairn/actors/recovery.hpp>
-
-#include <caf/allowed_unsafe_message_type.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -90,6 +88,7 @@ struct passivate {
 /// aggregate's actor has died: comes back once all that the dead actor had sent before is committed.
 struct aggregate_ended {
   void* entry = nullptr;  ///< the directory's own
+  bool settled = true;    ///< false: it has died, and what it has sent to the journal may not be committed yet
 };
 
 /// To a directory, from itself: look for idle aggregates.
@@ -107,20 +106,3 @@ struct drain_directory {
 struct finish {};
 
 }  // namespace cairn::actors
-
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::perform)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::append_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::append_result)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::commit_now)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::recovery_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::recovery_result)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::read_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::snapshot_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::snapshot_result)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::retry_recovery)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::check_deadlines)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::passivate)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::aggregate_ended)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::look_for_idle)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::drain_directory)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::finish)

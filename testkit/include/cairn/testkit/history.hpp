@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cairn/testkit/aggregate_model.hpp>
+#include <cairn/testkit/detail/json_text.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -25,51 +26,12 @@
 #include <variant>
 
 namespace cairn::testkit {
-namespace detail {
-
-/// How many bytes the character of UTF-8 at the front of `text` has; 0 where there is none.
-inline std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t place) { return static_cast<unsigned char>(text[place]); };
-  const auto first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t length = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (std::size_t place = 1; place < length; ++place) {
-    if ((byte(place) & 0xc0) != 0x80) return 0;
-  }
-  // Longer than needed, half of a surrogate pair, or beyond the last character.
-  const auto second = byte(1);
-  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f)) return 0;
-  if ((first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) return 0;
-  return length;
-}
-
-}  // namespace detail
 
 /// `text` as a string of JSON, with its quotes: escaped is only what has to be.
 /// Throws error(errc::invalid_argument) where it is not UTF-8: JSON cannot say it, and two ids must not become one.
 inline std::string json_string(std::string_view text) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string json = "\"";
-  while (!text.empty()) {
-    const auto length = detail::utf8_length(text);
-    if (length == 0) throw error(errc::invalid_argument, "a history has a text that is not UTF-8");
-    const auto character = text.front();
-    if (character == '"' || character == '\\') {
-      json += {'\\', character};
-    } else if (static_cast<unsigned char>(character) < 0x20) {
-      json += {'\\',
-               'u',
-               '0',
-               '0',
-               digits[static_cast<std::size_t>(character >> 4)],
-               digits[static_cast<std::size_t>(character & 15)]};
-    } else {
-      json += text.substr(0, length);
-    }
-    text.remove_prefix(length);
-  }
-  return json + '"';
+  if (!detail::is_utf8(text)) throw error(errc::invalid_argument, "a history has a text that is not UTF-8");
+  return detail::quoted_text(text);
 }
 
 /// The enumerator's name, as it stands in cairn/error.hpp.

@@ -1,0 +1,93 @@
+// The compiled part of a simulation: the world that a seed makes, with clients that know commands by number only.
+#pragma once
+
+#include <cairn/command_options.hpp>
+#include <cairn/error.hpp>
+#include <cairn/identity.hpp>
+#include <cairn/journal.hpp>
+#include <cairn/testkit/random.hpp>
+#include <cairn/testkit/simulation.hpp>
+
+#include <boost/asio/io_context.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cairn {
+class runtime;
+}
+
+namespace cairn::testkit::detail {
+
+/// What one attempt was answered, with the types forgotten.
+struct client_answer {
+  errc code{};
+  cairn::version version;
+  std::uint32_t events = 0;
+  bool repeated = false;
+  std::optional<std::string> rejected;
+  std::string result;  ///< msgpack
+  std::string state;   ///< of a look, msgpack
+};
+
+/// One thing that a client wanted, with all its attempts. Times count the calls and returns of the run.
+struct client_operation {
+  enum class kind : std::uint8_t { command, look, look_back };
+
+  kind is = kind::command;
+  std::uint64_t client = 0;
+  std::string aggregate;
+  std::size_t command = 0;  ///< its number
+  std::string command_id = {};
+  expected_version expected = expected_version::any();
+  version back_to = {};  ///< of a look back
+  std::uint64_t attempts = 0;
+  bool may_have_happened = false;  ///< the outcome of an attempt is unknown
+  std::int64_t called = 0;
+  std::optional<std::int64_t> returned = {};
+  std::optional<client_answer> answer = {};  ///< none: unknown
+};
+
+using answer_function = std::function<void(client_answer)>;
+using executor = boost::asio::io_context::executor_type;
+
+/// What the world must know of an aggregate type and its commands.
+class simulated_domain {
+public:
+  virtual ~simulated_domain() = default;
+
+  virtual std::string_view category() const = 0;
+  /// Makes up a command, and gives its number.
+  virtual std::size_t make_command(random& chance) = 0;
+  virtual std::string describe(std::size_t command) const = 0;
+  /// Makes one attempt at `what`, and calls `answer` through `run_on`.
+  virtual void attempt(cairn::runtime& runtime, const client_operation& what, command_options options, executor run_on,
+                       answer_function answer) = 0;
+  /// Holds the history against the model. Says what is wrong; empty where nothing is.
+  virtual std::string check(const std::vector<client_operation>& history, const journal& store) const = 0;
+  /// The history for others to check.
+  virtual std::string json(const std::vector<client_operation>& history) const = 0;
+};
+
+struct run_result {
+  simulation_figures figures;
+  std::string failure;  ///< empty: every promise was kept
+  std::vector<client_operation> history;
+  std::deque<std::string> trace;
+};
+
+/// One run. `domain` is used up by it.
+run_result simulate_once(std::uint64_t seed, const faults& rates, simulated_domain& domain, bool tracing);
+
+/// Runs the seeds, each with a domain of its own, until one fails.
+simulation_report simulate_all(seeds which, const faults& rates,
+                               const std::function<std::unique_ptr<simulated_domain>()>& make_domain);
+
+}  // namespace cairn::testkit::detail

@@ -1,0 +1,81 @@
+// The messages between the actors of a runtime, and the actors by name: what a test injects, holds and looks at.
+//
+// Plain values; no CAF is needed to use them. What each message means is said in cairn/actors/messages.hpp.
+#pragma once
+
+#include <cairn/actors/messages.hpp>
+#include <cairn/aggregate.hpp>
+#include <cairn/identity.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace cairn::testkit {
+
+/// Any message that one of the runtime's actors understands.
+using message = std::variant<actors::perform, actors::append_request, actors::append_result, actors::commit_now,
+                             actors::recovery_request, actors::recovery_result, actors::read_request, actors::snapshot_request,
+                             actors::snapshot_result, actors::retry_recovery, actors::check_deadlines, actors::passivate,
+                             actors::aggregate_ended, actors::look_for_idle, actors::drain_directory, actors::finish>;
+
+/// The place of a kind of message among the variant's.
+template <class Message, std::size_t place = 0>
+constexpr std::size_t kind_of() {
+  if constexpr (std::is_same_v<Message, std::variant_alternative_t<place, message>>) {
+    return place;
+  } else {
+    return kind_of<Message, place + 1>();
+  }
+}
+
+/// "append_result", by place.
+std::string_view name_of_kind(std::size_t kind) noexcept;
+
+/// One line for people: "append_result through version 3".
+std::string describe(const message& what);
+
+/// Names an actor of a runtime. The aggregates are made when they are first asked something; naming one does not make it.
+struct address {
+  enum class role : std::uint8_t {
+    aggregate,
+    journal,
+    snapshot_writer,
+    recoverer,  ///< brings the aggregate `stream` back; may do the same for others
+    reader,     ///< looks into the past of the aggregate `stream`; may do the same for others
+    directory,  ///< keeps the aggregate `stream`, and others
+  };
+
+  role is = role::journal;
+  stream_id stream = {};
+
+  bool operator==(const address&) const = default;
+};
+
+/// "aggregate product/1", "journal".
+std::string to_string(const address& who);
+
+inline address journal_actor() { return {address::role::journal, {}}; }
+inline address snapshot_writer() { return {address::role::snapshot_writer, {}}; }
+template <Aggregate A>
+address aggregate(std::string_view id) {
+  return {address::role::aggregate, stream_id(A::category, id)};
+}
+template <Aggregate A>
+address recoverer_of(std::string_view id) {
+  return {address::role::recoverer, stream_id(A::category, id)};
+}
+template <Aggregate A>
+address reader_of(std::string_view id) {
+  return {address::role::reader, stream_id(A::category, id)};
+}
+template <Aggregate A>
+address directory_of(std::string_view id) {
+  return {address::role::directory, stream_id(A::category, id)};
+}
+
+}  // namespace cairn::testkit

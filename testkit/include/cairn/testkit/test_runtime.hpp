@@ -1,0 +1,226 @@
+// The real runtime on one thread, stepped by a test: inject messages, hold or lose answers of the journal, let time pass.
+//
+//     testkit::test_runtime world;
+//     auto enrolled = world.ask<Product>("1", Enrol{5});
+//     auto answers = world.hold<actors::append_result>(testkit::aggregate<Product>("1"));
+//     world.run();
+//     CHECK_FALSE(enrolled.answered());        // it is stored, but nobody has told the aggregate
+//     answers.release();
+//     world.run();
+//     CHECK(enrolled.accepted());
+//
+// The directories, aggregates, readers, snapshot writer and journal actor are those of production; only their scheduler (CAF's
+// own test coordinator), the clock and the store are the test's. No CAF is needed to use this; who wants it finds the actors'
+// handles in <cairn/testkit/caf_interop.hpp>.
+#pragma once
+
+#include <cairn/runtime.hpp>
+#include <cairn/testkit/failure.hpp>
+#include <cairn/testkit/faulty_journal.hpp>
+#include <cairn/testkit/message.hpp>
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace cairn::testkit {
+
+namespace detail {
+struct tap_state;
+class test_runtime_access;
+}  // namespace detail
+
+/// What a call of the runtime has come to, or will. A handle; copies share.
+/// `Value` is answer<…>, versioned<…> or history_part<…>.
+template <class Value>
+class awaited {
+public:
+  bool answered() const noexcept { return state_->value.has_value(); }
+  /// errc{} where the call succeeded, or has no answer yet.
+  errc code() const noexcept { return state_->code; }
+  bool failed_with(errc code) const noexcept { return answered() && state_->code == code; }
+  /// What it was answered; fails the test where there is no answer yet.
+  const Value& get(std::source_location where = std::source_location::current()) const {
+    if (!answered()) {
+      fail("no answer has come yet", where);
+      throw failure("no answer has come yet", where);  // where the reporter lets the test go on, there is still nothing to give
+    }
+    return *state_->value;
+  }
+  const Value* operator->() const { return &get(); }
+  const Value& operator*() const { return get(); }
+
+  /// Of a command: the domain took it.
+  bool accepted() const noexcept requires requires(const Value& value) { value.rejected; }
+  { return answered() && code() == errc{} && !state_->value->rejected; }
+  /// Of a command: the domain said no, for this reason.
+  bool rejected(std::string_view reason) const noexcept requires requires(const Value& value) { value.rejected; }
+  { return answered() && code() == errc{} && state_->value->rejected && state_->value->rejected->reason == reason; }
+
+private:
+  friend class test_runtime;
+  struct state {
+    errc code{};
+    std::optional<Value> value;
+  };
+  std::shared_ptr<state> state_ = std::make_shared<state>();
+};
+
+/// Messages that were taken out of an actor's mailbox before it saw them, oldest first. A handle; copies share. What it still
+/// keeps when its runtime ends is lost with it.
+class tap {
+public:
+  std::size_t size() const noexcept;
+  bool empty() const noexcept { return size() == 0; }
+  /// A copy of the n-th, which stays.
+  message at(std::size_t place) const;
+
+  /// Takes the oldest, which must be a `Message`; fails the test where it is another or there is none.
+  template <class Message>
+  Message expect(std::source_location where = std::source_location::current()) {
+    if (auto* taken = expect_kind(kind_of<Message>(), where)) return std::get<Message>(std::move(*taken));
+    throw failure("there is no " + std::string(name_of_kind(kind_of<Message>())), where);
+  }
+  /// Takes the oldest where it is a `Message`.
+  template <class Message>
+  std::optional<Message> allow() {
+    if (empty() || at(0).index() != kind_of<Message>()) return std::nullopt;
+    return expect<Message>();
+  }
+  /// Fails the test where it keeps any.
+  void expect_no_message(std::source_location where = std::source_location::current()) const;
+
+  /// Answers whoever sent what expect() or allow() took last, in the name of the actor that it was for. Fails the test where
+  /// nobody sent it.
+  void reply(message with, std::source_location where = std::source_location::current());
+
+  /// Lets the n-th go on to its actor, behind what waits there.
+  void release(std::size_t place);
+  /// Lets all go on, in order.
+  void release();
+  /// Loses the n-th.
+  void drop(std::size_t place);
+  /// Loses all.
+  void drop();
+  /// Later messages pass again. What is kept stays kept.
+  void close();
+
+private:
+  friend class test_runtime;
+  tap(detail::test_runtime_access& world, std::shared_ptr<detail::tap_state> state) : world_(&world), state_(std::move(state)) {}
+  message* expect_kind(std::size_t kind, std::source_location where);
+
+  detail::test_runtime_access* world_;
+  std::shared_ptr<detail::tap_state> state_;
+  message taken_;
+};
+
+/// One runtime and the world around it. One thread only; immovable. Its end is a crash: nothing that is on its way arrives.
+class test_runtime {
+public:
+  /// Over `journal`, behind faults of which none is ordered yet. Where recoveries_at_once_max is 0, it is 2 on any machine.
+  explicit test_runtime(actors::settings bounds = {}, std::shared_ptr<cairn::journal> journal = memory_journal());
+  ~test_runtime();
+  test_runtime(const test_runtime&) = delete;
+  test_runtime& operator=(const test_runtime&) = delete;
+
+  /// What the tested service holds. Its handlers must be bound to executor(), and run within run(), step() and advance(). Never
+  /// call its blocking forms: nobody would step the actors meanwhile. drain() is the exception; it steps them itself.
+  cairn::runtime& runtime() noexcept;
+  boost::asio::io_context::executor_type executor() noexcept;
+
+  // What is asked. None of these does anything before the actors are stepped.
+  template <Aggregate A, class Command>
+  auto ask(std::string_view id, Command command, command_options options = {}) {
+    awaited<cairn::detail::answer_of<A, Command>> answer;
+    runtime().template ask<A>(id, std::move(command), std::move(options), into(answer));
+    return answer;
+  }
+  template <Aggregate A>
+  auto state(std::string_view id) {
+    awaited<versioned<A>> seen;
+    runtime().template state<A>(id, into(seen));
+    return seen;
+  }
+  template <Aggregate A, class When>
+  auto state_at(std::string_view id, When when) {
+    awaited<versioned<A>> seen;
+    runtime().template state_at<A>(id, when, into(seen));
+    return seen;
+  }
+  template <Aggregate A>
+  auto history(std::string_view id, version_range range = {}) {
+    awaited<history_part<A>> seen;
+    runtime().template history<A>(id, range, into(seen));
+    return seen;
+  }
+
+  // Steps and time.
+  /// Lets one actor take one message, first come first served; false where nobody has any.
+  bool step();
+  /// Lets `who` take its next message; false where it has none.
+  bool step(const address& who);
+  /// Until every mailbox is empty.
+  void run();
+  /// Lets time pass: timers ring at their moments, and between them everything runs until it is quiet.
+  void advance(std::chrono::microseconds by);
+  /// Lets as much time pass as passivates every aggregate that is asked nothing meanwhile. Does nothing where
+  /// bounds.passivate_after is 0.
+  void advance_until_idle();
+  timestamp now() const noexcept;
+  /// The wall clock's own jumps, forward or back; timers do not notice.
+  void set_clock(timestamp now) noexcept;
+
+  // The actors.
+  bool is_live(const address& who);
+  /// The messages that wait in a mailbox, next first.
+  std::vector<message> mailbox(const address& who);
+  /// Puts a message into a mailbox, as if an actor had sent it that wants no answer. Fails the test where the aggregate is not
+  /// live.
+  void inject(const address& who, message what, std::source_location where = std::source_location::current());
+  /// The actor dies at once, as by an error of its own; its messages are lost. Fails the test where the aggregate is not live.
+  void kill(const address& who, std::source_location where = std::source_location::current());
+
+  /// Keeps every `Message` to `to` from now on, also where the aggregate is made later or anew.
+  template <class Message>
+  tap hold(address to) {
+    return intercept(std::move(to), kind_of<Message>(), {});
+  }
+  /// Keeps every message to `to`: a recording probe in the actor's place.
+  tap probe(address to) { return intercept(std::move(to), {}, {}); }
+  /// Every `Message` to `to` arrives later by so much.
+  template <class Message>
+  tap delay(address to, std::chrono::microseconds by) {
+    return intercept(std::move(to), kind_of<Message>(), by);
+  }
+
+  faulty_journal& journal() noexcept;
+  /// What the runtime warned of, in order.
+  const std::vector<std::string>& warnings() const noexcept;
+
+private:
+  friend struct caf_interop;
+
+  template <class Value>
+  auto into(awaited<Value>& kept) {
+    return boost::asio::bind_executor(executor(), [state = kept.state_](boost::system::error_code code, Value value) {
+      state->code = static_cast<errc>(code.value());
+      state->value.emplace(std::move(value));
+    });
+  }
+  tap intercept(address to, std::optional<std::size_t> kind, std::optional<std::chrono::microseconds> by);
+
+  std::unique_ptr<detail::test_runtime_access> self_;
+};
+
+}  // namespace cairn::testkit

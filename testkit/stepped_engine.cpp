@@ -1,0 +1,239 @@
+#include "stepped_engine.hpp"
+
+#include <caf/atom.hpp>
+#include <caf/send.hpp>
+
+#include <algorithm>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+
+namespace cairn::testkit::detail {
+namespace {
+
+template <std::size_t place = 0>
+std::optional<std::size_t> kind_from(const caf::type_erased_tuple& content) {
+  if constexpr (place == std::variant_size_v<message>) {
+    return std::nullopt;
+  } else {
+    if (content.match_elements<std::variant_alternative_t<place, message>>()) return place;
+    return kind_from<place + 1>(content);
+  }
+}
+
+template <std::size_t place = 0>
+message copy_of(std::size_t kind, const caf::type_erased_tuple& content) {
+  if constexpr (place + 1 < std::variant_size_v<message>) {
+    if (kind != place) return copy_of<place + 1>(kind, content);
+  }
+  return content.get_as<std::variant_alternative_t<place, message>>(0);
+}
+
+address::role role_of(std::string_view name) {
+  if (name == "cairn.journal") return address::role::journal;
+  if (name == "cairn.snapshots") return address::role::snapshot_writer;
+  if (name == "cairn.reader") return address::role::reader;
+  if (name == "cairn.directory") return address::role::directory;
+  return address::role::aggregate;
+}
+
+}  // namespace
+
+std::optional<std::size_t> kind_in(const caf::mailbox_element& element) { return kind_from(element.content()); }
+
+std::optional<message> message_in(const caf::mailbox_element& element) {
+  const auto kind = kind_in(element);
+  return kind ? std::optional(copy_of(*kind, element.content())) : std::nullopt;
+}
+
+stepped_engine::config::config() {
+  set("scheduler.policy", caf::atom("testing"));
+  set("logger.file-verbosity", caf::atom("quiet"));
+  set("logger.console-verbosity", caf::atom("quiet"));
+}
+
+stepped_engine::stepped_engine(actors::engine_parts parts, std::function<bool()> make_progress)
+    : shared_{std::move(parts.store), std::move(parts.now), std::move(parts.warn), actors::checked(parts.bounds), {}},
+      make_progress_(std::move(make_progress)), system_(std::in_place, config_),
+      scheduler_(dynamic_cast<caf::scheduler::test_coordinator&>(system_->scheduler())) {
+  // CAF takes the very beginning of time for "no timeout".
+  scheduler_.clock().current_time += std::chrono::hours{1};
+  actors::spawn_crew(*system_, shared_, staff_, actors::threading::scheduled);
+  while (scheduler_.try_run_once()) {}
+}
+
+stepped_engine::~stepped_engine() { crash(); }
+
+void stepped_engine::submit(actors::operation_ptr asked) {
+  // Whoever hands it over may hold a lock that the answer needs.
+  if (over_) return after_the_end_.push_back(std::move(asked));
+  const auto& directory = staff_.directory_for(asked->hash());
+  caf::anon_send(directory, actors::perform{std::move(asked)});
+}
+
+void stepped_engine::read(std::size_t hash, std::shared_ptr<actors::read_job> job) {
+  if (over_) return;
+  caf::anon_send(staff_.reader_for(hash), actors::read_request{std::move(job)});
+}
+
+void stepped_engine::drain(bool snapshot) {
+  if (over_) return;
+  const auto gate = std::make_shared<actors::drain_gate>(staff_.directories.size());
+  for (const auto& directory : staff_.directories) caf::anon_send(directory, actors::drain_directory{snapshot, gate});
+  while (!gate->is_open()) {
+    if (!make_progress_()) {
+      throw std::logic_error("drain() would wait for ever: a message that it needs is held, or was dropped");
+    }
+  }
+  crash();  // nothing is on its way any more
+}
+
+void stepped_engine::crash() {
+  if (std::exchange(over_, true)) return;
+  for (const auto& tap : std::exchange(taps_, {})) *tap = {.to = tap->to};
+  actors::for_each_standing_actor(staff_, [](const caf::actor& one) { caf::anon_send_exit(one, caf::exit_reason::kill); });
+  for (const auto& [id, known] : residents_) {
+    if (const auto actor = caf::actor_cast<caf::strong_actor_ptr>(known.actor)) {
+      caf::anon_send_exit(caf::actor_cast<caf::actor>(actor), caf::exit_reason::kill);
+    }
+  }
+  // An exit overtakes everything else in a mailbox. What is only found now, because it had no turn yet, is killed as well.
+  while (!scheduler_.jobs.empty()) {
+    if (auto* actor = dynamic_cast<caf::scheduled_actor*>(scheduler_.jobs.front())) {
+      caf::anon_send_exit(caf::actor_cast<caf::actor>(actor), caf::exit_reason::kill);
+    }
+    scheduler_.try_run_once();
+  }
+  past_the_taps_.clear();
+  staff_ = {};
+  shared_.store.reset();
+  scheduler_.clock().cancel_all();  // timers hold their actors
+  residents_.clear();
+  aggregates_.clear();
+  // Those that come in while these go are kept as well.
+  while (!after_the_end_.empty()) std::exchange(after_the_end_, {}).clear();
+}
+
+stepped_engine::resident& stepped_engine::resident_at(std::size_t place, caf::scheduled_actor*& actor) {
+  actor = dynamic_cast<caf::scheduled_actor*>(scheduler_.jobs[place]);
+  const auto [known, is_new] = residents_.try_emplace(actor->id());
+  if (is_new) {
+    known->second.is = role_of(actor->name());
+    known->second.actor = caf::actor_cast<caf::weak_actor_ptr>(actor->ctrl());
+    if (const auto stream = actors::aggregate_of(*actor)) {
+      known->second.stream.emplace(*stream);
+      aggregates_[stream_id(*stream)] = actor->id();
+    }
+  }
+  return known->second;
+}
+
+stepped_engine::turn stepped_engine::look(std::size_t place) {
+  caf::scheduled_actor* actor = nullptr;
+  const auto& known = resident_at(place, actor);
+  turn next{actor->id(), known.is, {}, nullptr};
+  if (known.stream) next.stream = *known.stream;
+  if (!actor->mailbox().closed()) next.element = actor->mailbox().peek();
+  return next;
+}
+
+void stepped_engine::run(std::size_t place) {
+  caf::scheduled_actor* actor = nullptr;
+  const auto& known = resident_at(place, actor);
+  const auto id = actor->id();
+  auto& jobs = scheduler_.jobs;
+  std::rotate(jobs.begin(), jobs.begin() + static_cast<std::ptrdiff_t>(place),
+              jobs.begin() + static_cast<std::ptrdiff_t>(place) + 1);
+  kept_by_a_tap(*actor, known);
+  scheduler_.try_run_once();  // where a tap has taken the only message, the actor finds its mailbox empty, and goes to sleep
+  forget_if_gone(id);
+}
+
+bool stepped_engine::kept_by_a_tap(caf::scheduled_actor& actor, const resident& known) {
+  if (actor.mailbox().closed()) return false;
+  const auto* element = actor.mailbox().peek();
+  if (!element || past_the_taps_.erase(element) > 0) return false;
+  const auto kind = kind_in(*element);
+  if (!kind) return false;
+  for (const auto& tap : taps_) {
+    if (!tap->open || (tap->kind && *tap->kind != *kind) || !is_addressed(tap->to, actor, known)) continue;
+    kept_message taken{actor.get_normal_queue().take_front(), actor.ctrl()};
+    if (tap->by) {
+      past_the_taps_.insert(taken.element.get());
+      scheduler_.clock().schedule_message(scheduler_.clock().now() + *tap->by, taken.receiver, std::move(taken.element));
+    } else {
+      tap->kept.push_back(std::move(taken));
+    }
+    return true;
+  }
+  return false;
+}
+
+bool stepped_engine::is_addressed(const address& to, const caf::scheduled_actor& actor, const resident& known) {
+  if (to.is == address::role::aggregate) return known.stream == to.stream;
+  const auto named = handle(to);
+  return named && named.id() == actor.id();
+}
+
+void stepped_engine::forget_if_gone(caf::actor_id id) {
+  const auto known = residents_.find(id);
+  const auto actor = caf::actor_cast<caf::strong_actor_ptr>(known->second.actor);
+  if (actor && !static_cast<caf::monitorable_actor*>(actor->get())->getf(caf::abstract_actor::is_terminated_flag)) return;
+  if (known->second.stream) {
+    const auto named = aggregates_.find(*known->second.stream);
+    if (named != aggregates_.end() && named->second == id) aggregates_.erase(named);
+  }
+  residents_.erase(known);
+}
+
+std::optional<std::chrono::nanoseconds> stepped_engine::next_timer() const {
+  const auto& schedule = scheduler_.clock().schedule();
+  if (schedule.empty()) return std::nullopt;
+  return schedule.begin()->first - scheduler_.clock().now();
+}
+
+void stepped_engine::advance(std::chrono::nanoseconds by) { scheduler_.advance_time(by); }
+
+caf::actor stepped_engine::handle(const address& who) {
+  const auto hash = stream_hash{}(who.stream);
+  switch (who.is) {
+  case address::role::journal: return staff_.journal;
+  case address::role::snapshot_writer: return staff_.snapshots;
+  case address::role::recoverer: return staff_.recoverer_for(hash);
+  case address::role::reader: return staff_.reader_for(hash);
+  case address::role::directory: return staff_.directory_for(hash);
+  case address::role::aggregate: break;
+  }
+  // One that was only just made has had no turn yet.
+  for (std::size_t place = 0; place < ready(); ++place) look(place);
+  const auto named = aggregates_.find(who.stream);
+  if (named == aggregates_.end()) return {};
+  return caf::actor_cast<caf::actor>(residents_.at(named->second).actor);
+}
+
+bool stepped_engine::kill(const address& who) {
+  const auto named = handle(who);
+  if (named) caf::anon_send_exit(named, caf::exit_reason::kill);
+  return static_cast<bool>(named);
+}
+
+std::vector<message> stepped_engine::mailbox(const address& who) {
+  std::vector<message> waiting;
+  const auto named = handle(who);
+  for (auto* job : scheduler_.jobs) {
+    auto* actor = dynamic_cast<caf::scheduled_actor*>(job);
+    if (!named || actor->id() != named.id() || actor->mailbox().closed()) continue;
+    actor->mailbox().fetch_more();
+    actor->get_normal_queue().peek_all([&](const caf::mailbox_element& element) {
+      if (auto one = message_in(element)) waiting.push_back(std::move(*one));
+    });
+  }
+  return waiting;
+}
+
+void stepped_engine::deliver(kept_message&& kept) {
+  past_the_taps_.insert(kept.element.get());
+  kept.receiver->enqueue(std::move(kept.element), nullptr);
+}
+
+}  // namespace cairn::testkit::detail

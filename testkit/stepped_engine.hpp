@@ -1,0 +1,125 @@
+// The real actors on CAF's test coordinator: no threads; whoever drives it says which actor takes its next message, and when.
+//
+// What runs on threads of its own in production (journal, snapshot writer, readers) is scheduled here like any other actor.
+// Before an actor takes a message the taps see it, and may keep it.
+#pragma once
+
+#include <cairn/actors/crew.hpp>
+#include <cairn/actors/engine.hpp>
+#include <cairn/testkit/message.hpp>
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/mailbox_element.hpp>
+#include <caf/scheduled_actor.hpp>
+#include <caf/scheduler/test_coordinator.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+namespace cairn::testkit::detail {
+
+/// A message that a tap has taken out of a mailbox, and where it was going.
+struct kept_message {
+  caf::mailbox_element_ptr element;
+  caf::strong_actor_ptr receiver;
+};
+
+/// Takes messages out of mailboxes before their actors see them.
+struct tap_state {
+  address to = {};
+  std::optional<std::size_t> kind = {};              // none: every message of cairn's
+  std::optional<std::chrono::microseconds> by = {};  // delayed by so much instead of kept
+  bool open = true;                                  // false: messages pass again
+  std::deque<kept_message> kept = {};
+  caf::strong_actor_ptr last_sender = {};  // of the message that was last taken from `kept`
+  caf::strong_actor_ptr last_receiver = {};
+};
+
+/// One thread only. Time stands still until advance().
+class stepped_engine final : public actors::engine {
+public:
+  /// `make_progress` lets drain() go on: it runs something, or lets time pass, and says whether there was anything to do.
+  stepped_engine(actors::engine_parts parts, std::function<bool()> make_progress);
+  ~stepped_engine() override;
+
+  void submit(actors::operation_ptr asked) override;
+  void read(std::size_t hash, std::shared_ptr<actors::read_job> job) override;
+  void drain(bool snapshot) override;
+  const actors::counters& stats() const noexcept override { return shared_.stats; }
+
+  /// As a process dies: nothing that was on its way arrives, nothing is answered by an actor any more.
+  void crash();
+
+  /// How many actors have something to do.
+  std::size_t ready() const { return scheduler_.jobs.size(); }
+  /// What the n-th of them would do next, for those who choose. The element is null where it is no message of a mailbox.
+  struct turn {
+    caf::actor_id id = 0;
+    address::role is = address::role::journal;
+    std::optional<stream_view> stream;  // where it is an aggregate
+    const caf::mailbox_element* element = nullptr;
+  };
+  turn look(std::size_t place);
+  /// Lets it take one message, unless a tap keeps it.
+  void run(std::size_t place);
+
+  /// How long until the next timer of an actor. None where there is none.
+  std::optional<std::chrono::nanoseconds> next_timer() const;
+  /// Moves the actors' clock and puts the timers that have come due into their actors' mailboxes.
+  void advance(std::chrono::nanoseconds by);
+
+  /// Null where the aggregate is not live.
+  caf::actor handle(const address& who);
+  std::vector<message> mailbox(const address& who);
+  /// Ends the actor when it next has a turn, before anything else in its mailbox. False where there is no such actor.
+  bool kill(const address& who);
+  void add(std::shared_ptr<tap_state> tap) { taps_.push_back(std::move(tap)); }
+  /// Puts a kept message back into its receiver's mailbox, past all taps.
+  void deliver(kept_message&& kept);
+
+  caf::actor_system& system() { return *system_; }
+  caf::scheduler::test_coordinator& scheduler() { return scheduler_; }
+
+private:
+  struct config final : caf::actor_system_config {
+    config();
+  };
+  struct resident {
+    address::role is;
+    std::optional<stream_id> stream;
+    caf::weak_actor_ptr actor;
+  };
+
+  resident& resident_at(std::size_t place, caf::scheduled_actor*& actor);
+  bool kept_by_a_tap(caf::scheduled_actor& actor, const resident& known);
+  bool is_addressed(const address& to, const caf::scheduled_actor& actor, const resident& known);
+  void forget_if_gone(caf::actor_id id);
+
+  actors::shared_context shared_;
+  std::function<bool()> make_progress_;
+  config config_;
+  std::optional<caf::actor_system> system_;
+  caf::scheduler::test_coordinator& scheduler_;
+  actors::crew staff_;
+  std::unordered_map<caf::actor_id, resident> residents_;
+  std::map<stream_id, caf::actor_id> aggregates_;
+  std::vector<std::shared_ptr<tap_state>> taps_;
+  std::unordered_set<const caf::mailbox_element*> past_the_taps_;
+  std::vector<actors::operation_ptr> after_the_end_;
+  bool over_ = false;
+};
+
+/// The message of cairn's that an element holds, if it holds one.
+std::optional<message> message_in(const caf::mailbox_element& element);
+std::optional<std::size_t> kind_in(const caf::mailbox_element& element);
+
+}  // namespace cairn::testkit::detail

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Deliberate mistakes in cairn, to show that the simulation finds them: one wrong line each, where the right one is easy to miss.
+
+    mutations.py list                       name;source of each mutation, one a line, for the build
+    mutations.py write NAME INTO            the source with the mistake in it
+    mutations.py hunt --bin FOLDER [--first SEED] [--seeds N]
+                                            runs the simulation of each mutant until it finds out, and prints a table
+
+A mutation that no longer fits its source is an error: then the source has changed, and the mutation must follow.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import subprocess
+import sys
+from dataclasses import dataclass
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+AGGREGATE = "actors/aggregate_actor.cpp"
+DIRECTORY = "actors/directory_actor.cpp"
+JOURNAL = "actors/journal_actor.cpp"
+RECOVERY = "actors/recovery.cpp"
+STORE = "persistence/memory_journal.cpp"
+
+
+@dataclass
+class Mutation:
+    name: str
+    source: str
+    changes: list  # of (what stands there once, what the mistake puts in its place)
+
+
+MUTATIONS = [
+    Mutation("acknowledged_before_durable", JOURNAL, [(
+        "    gathered_.push_back({std::move(request), current_sender(), 0});",
+        "    gathered_.push_back({std::move(request), current_sender(), 0});\n"
+        "    const auto& early = gathered_.back().request;\n"
+        "    send(caf::actor_cast<caf::actor>(current_sender()),\n"
+        "         append_result{early.incarnation, 0, early.expected + early.events, {}, {}, {}});")]),
+    Mutation("no_rollback_after_failed_append", AGGREGATE, [
+        ("  taken_snapshots_.clear();\n  state_.reset();", "  taken_snapshots_.clear();"),
+        ("  state_ = std::move(found.state);", "  if (!state_) state_ = std::move(found.state);")]),
+    Mutation("snapshot_version_off_by_one", AGGREGATE, [(
+        "taken_snapshots_.emplace_back(version_, encode_snapshot(version_,",
+        "taken_snapshots_.emplace_back(version_ + 1, encode_snapshot(version_ + 1,")]),
+    Mutation("command_ids_lost_in_recovery", RECOVERY, [("    aggregate.commands.replay(record);\n", "")]),
+    Mutation("command_ids_lost_in_snapshots", RECOVERY, [(
+        "into.commands.remember(answer.command_id,", "into.commands.remember({},")]),
+    Mutation("message_lost_in_passivation", DIRECTORY, [(
+        "    if (known.is == status::live) {\n      touch(known);",
+        "    if (known.is != status::waiting) {\n      if (known.is == status::live) touch(known);")]),
+    Mutation("gap_in_positions", STORE, [(
+        "      from = from + 1;\n", "      from = from + (here.value % 50 == 49 ? 2 : 1);\n")]),
+    Mutation("answer_before_what_it_saw_is_durable", AGGREGATE, [(
+        "  if (version_ <= durable_) {", "  if (version_ <= durable_ || answer.events == 0) {")]),
+    Mutation("successor_does_not_wait_for_the_killed", DIRECTORY, [(
+        "    if (!settled && crew_.journal) return", "    if (!settled && crew_.journal && false) return")]),
+    Mutation("recovery_does_not_wait_for_appends", AGGREGATE, [(
+        "  if (appends_in_flight_ == 0) begin_recovery();\n}", "  begin_recovery();\n}")]),
+    Mutation("late_acknowledgement_taken_for_a_new_one", AGGREGATE, [(
+        "  if (result.incarnation != incarnation_) {", "  if (false) {")]),
+    Mutation("expected_version_of_what_is_durable", AGGREGATE, [(
+        "  if (!options.expected.admits(version_)) {", "  if (!options.expected.admits(durable_)) {")]),
+    Mutation("deadline_called_certain", AGGREGATE, [(
+        "  pending_.for_each(check(errc::timed_out));", "  pending_.for_each(check(errc::deadline_passed));")]),
+    Mutation("snapshot_before_durable", AGGREGATE, [
+        ("!taken_snapshots_.empty() && taken_snapshots_.front().first <= durable_", "!taken_snapshots_.empty()"),
+        ("  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop());",
+         "  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop());\n  send_durable_snapshots();")]),
+    Mutation("repeat_told_the_present_version", AGGREGATE, [("    answer.version = first->last;\n", "")]),
+    Mutation("recorded_at_follows_the_clock_back", AGGREGATE, [(
+        "  const auto recorded_at = std::max(now, recorded_at_);", "  const auto recorded_at = now;")]),
+]
+
+
+def find(name):
+    for mutation in MUTATIONS:
+        if mutation.name == name:
+            return mutation
+    sys.exit(f"mutations.py: there is no mutation '{name}'")
+
+
+def write(mutation, into):
+    text = (ROOT / mutation.source).read_text(encoding="utf-8")
+    for right, wrong in mutation.changes:
+        if text.count(right) != 1:
+            sys.exit(f"mutations.py: {mutation.name} no longer fits {mutation.source}; "
+                     f"this stands there {text.count(right)} times:\n{right}")
+        text = text.replace(right, wrong)
+    pathlib.Path(into).write_text(text, encoding="utf-8")
+
+
+def hunt_one(mutation, options):
+    """How many seeds it took, and what was found; None where it was not caught."""
+    command = [str(options.bin / f"mutant_{mutation.name}"), "--first", str(options.first), "--seeds", str(options.seeds)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    if run.returncode < 0:
+        return "?", f"the process died by signal {-run.returncode}"
+    if run.returncode > 1:
+        sys.exit(f"mutations.py: {' '.join(command)} failed:\n{run.stderr}")
+    seeds, _, what = run.stdout.strip().partition(" ")
+    return (seeds, what) if run.returncode == 0 else None
+
+
+def hunt(options):
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        caught = list(pool.map(lambda mutation: hunt_one(mutation, options), MUTATIONS))
+    print(f"{'mutation':<42} {'caught':<7} {'seeds':>6}  by")
+    for mutation, found in zip(MUTATIONS, caught):
+        seeds, what = found or ("-", f"nothing in {options.seeds} seeds from {options.first} on")
+        print(f"{mutation.name:<42} {'yes' if found else 'NO':<7} {seeds:>6}  {what}")
+    missed = caught.count(None)
+    print(f"{len(MUTATIONS) - missed} of {len(MUTATIONS)} mutations caught")
+    return 1 if missed else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("list")
+    writing = verbs.add_parser("write")
+    writing.add_argument("name")
+    writing.add_argument("into")
+    hunting = verbs.add_parser("hunt")
+    hunting.add_argument("--bin", type=pathlib.Path, required=True)
+    hunting.add_argument("--first", type=int, default=int(os.environ.get("CAIRN_TEST_FIRST") or 1))
+    hunting.add_argument("--seeds", type=int, default=int(os.environ.get("CAIRN_TEST_SEEDS") or 1000))
+    options = parser.parse_args()
+    if options.verb == "list":
+        print(";".join(f"{mutation.name}|{mutation.source}" for mutation in MUTATIONS))
+    elif options.verb == "write":
+        write(find(options.name), options.into)
+    else:
+        table = None
+        if os.environ.get("CAIRN_TEST_FIGURES"):
+            table = open(os.environ["CAIRN_TEST_FIGURES"], "a", encoding="utf-8")
+            sys.stdout = table
+        sys.exit(hunt(options))
+
+
+if __name__ == "__main__":
+    main()
