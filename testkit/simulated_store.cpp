@@ -104,9 +104,9 @@ void simulated_store::crash() {
   }
 }
 
-bool simulated_store::strikes(double share) const {
+bool simulated_store::strikes(double share, const char* what) const {
   if (!failing_ || !chance_.chance(share)) return false;
-  ++figures_.faults;
+  ++figures_.faults[what];
   return true;
 }
 
@@ -117,26 +117,26 @@ void simulated_store::store(atomic_append append, append_outcome& outcome) {
 }
 
 void simulated_store::append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) {
-  if (strikes(rates_.torn_write)) {
+  if (strikes(rates_.torn_write, "torn write")) {
     std::string blocks;
     for (const auto& append : appends) blocks += block_of(append);
     disk_.log += blocks.substr(0, chance_.below(blocks.size() + 1));
     died_ = true;
     throw error(errc::journal_unavailable, "the process has died in the middle of a write");
   }
-  const bool fails = strikes(rates_.failed_sync);
+  const bool fails = strikes(rates_.failed_sync, "failed sync");
   const auto stored = fails ? chance_.below(appends.size() + 1) : appends.size();
   for (std::size_t place = 0; place < stored; ++place) store(appends[place], outcomes[place]);
   if (fails) throw error(errc::journal_unavailable, "the sync failed, and what it was for may be stored or not");
 }
 
 void simulated_store::read(stream_view stream, version_range range, const record_visitor& visit) const {
-  if (strikes(rates_.failed_read)) throw error(errc::journal_unavailable, "the disk cannot be read");
+  if (strikes(rates_.failed_read, "failed read")) throw error(errc::journal_unavailable, "the disk cannot be read");
   kept_->read(stream, range, visit);
 }
 
 void simulated_store::save(stream_view stream, version at, std::string_view bytes) {
-  if (strikes(rates_.failed_save)) throw error(errc::journal_unavailable, "no room for snapshots");
+  if (strikes(rates_.failed_save, "failed snapshot")) throw error(errc::journal_unavailable, "no room for snapshots");
   disk_.snapshots[stream_id(stream)][at] = {std::string(bytes), chance_.chance(0.5)};
 }
 
@@ -147,7 +147,7 @@ std::optional<stored_snapshot> simulated_store::latest(stream_view stream, versi
   if (after == found->second.begin()) return std::nullopt;
   const auto& [at, kept] = *std::prev(after);
   stored_snapshot snapshot{at, kept.bytes};
-  if (!snapshot.bytes.empty() && strikes(rates_.damaged_snapshot)) {
+  if (!snapshot.bytes.empty() && strikes(rates_.damaged_snapshot, "damaged snapshot")) {
     snapshot.bytes[chance_.below(snapshot.bytes.size())] ^= static_cast<char>(1 + chance_.below(255));
   }
   return snapshot;

@@ -49,7 +49,7 @@ private:
   std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override;
   void prune(stream_view stream, std::size_t keep) override;
 
-  bool strikes(double share) const;
+  bool strikes(double share, const char* what) const;
   void store(atomic_append append, append_outcome& outcome);
 
   simulated_disk& disk_;

@@ -1,6 +1,7 @@
 // The world of one seed: clients, a process with the real runtime in it, a disk, time, and what goes wrong with each.
 #include <cairn/runtime.hpp>
 #include <cairn/testkit/detail/simulation_core.hpp>
+#include <cairn/testkit/history.hpp>
 
 #include "simulated_store.hpp"
 #include "stepped_engine.hpp"
@@ -82,6 +83,12 @@ std::string text_of(const client_answer& answer) {
   if (answer.code != errc{}) return make_error_code(answer.code).message();
   if (answer.rejected) return "rejected, " + *answer.rejected;
   return (answer.repeated ? "again version " : "version ") + std::to_string(answer.version.value);
+}
+
+std::string kind_of_answer(const client_operation& what, const client_answer& answer) {
+  if (answer.code != errc{}) return std::string(name_of(answer.code));
+  if (what.is != client_operation::kind::command) return "state";
+  return answer.rejected ? "rejected" : answer.repeated ? "repeated" : "accepted";
 }
 
 std::uint64_t fingerprint(const record_view& record) { return std::hash<std::string_view>{}(record.body); }
@@ -189,25 +196,25 @@ private:
     const bool waits_for_disk =
         turn.is == address::role::reader || turn.is == address::role::snapshot_writer ||
         (turn.is == address::role::journal && turn.element && kind_in(*turn.element) == kind_of<actors::commit_now>());
-    if (waits_for_disk) return strikes(rates_.slow_disk) ? chance_.duration(10ms, 5s) : chance_.duration(20us, 5ms);
-    return strikes(rates_.stalled_actor) ? chance_.duration(1us, 100ms) : 0us;
+    if (waits_for_disk) return strikes(rates_.slow_disk, "slow disk") ? chance_.duration(10ms, 5s) : chance_.duration(20us, 5ms);
+    return strikes(rates_.stalled_actor, "stalled actor") ? chance_.duration(1us, 100ms) : 0us;
   }
 
-  bool strikes(double share) {
+  bool strikes(double share, const char* what) {
     if (calm_ || !chance_.chance(share)) return false;
-    ++result_.figures.faults;
+    ++result_.figures.faults[what];
     return true;
   }
 
   bool strike_before_message() {
-    if (calm_) return false;
-    if (chance_.chance(rates_.crash)) {
+    if (strikes(rates_.crash, "crash")) {
       dies_ = true;
       return true;
     }
-    if (!draining_ && chance_.chance(rates_.restart)) drain_wanted_ = true;
-    if (chance_.chance(rates_.killed_aggregate)) kill_an_aggregate();
-    if (strikes(rates_.clock_jump)) now_ += chance_.chance(0.5) ? chance_.duration(1ms, 60s) : -chance_.duration(1ms, 60s);
+    if (!draining_ && strikes(rates_.restart, "restart")) drain_wanted_ = true;
+    if (!calm_ && chance_.chance(rates_.killed_aggregate)) kill_an_aggregate();
+    if (strikes(rates_.clock_jump, "clock jump"))
+      now_ += chance_.chance(0.5) ? chance_.duration(1ms, 60s) : -chance_.duration(1ms, 60s);
     return false;
   }
 
@@ -274,7 +281,6 @@ private:
   bool must_die() const { return dies_ || (store_ && store_->process_died()); }
 
   void crash() {
-    ++result_.figures.crashes;
     trace([&] { return std::string("the process dies ") + (dies_ ? "between two messages" : "in the middle of a write"); });
     end_process();
     store_->crash();
@@ -297,7 +303,6 @@ private:
     trace([] { return std::string("the process drains"); });
     drain_wanted_ = false;
     draining_ = true;
-    ++result_.figures.restarts;
     try {
       runtime_->drain();
     } catch (const std::logic_error& stuck) {
@@ -318,7 +323,7 @@ private:
     const auto id = chance_.pick(names());
     const address who{address::role::aggregate, stream_id(domain_.category(), id)};
     if (!engine_->kill(who)) return;
-    ++result_.figures.kills;
+    ++result_.figures.faults["killed aggregate"];
     killed_at_[id] = elapsed_;
     trace([&] { return to_string(who) + " is killed"; });
   }
@@ -416,6 +421,7 @@ private:
     auto& what = history_[*one.operation];
     one.in_flight = false;
     last_heard_ = elapsed_;
+    ++result_.figures.answers[kind_of_answer(what, answer)];
     trace([&] { return "client " + std::to_string(what.client) + " is answered: " + detail::text_of(answer); });
     if (answer.code == errc::abandoned && !was_killed(what.aggregate, one.asked_at)) {
       throw broken_promise{"nobody killed " + what.aggregate + ", and yet it lost " + text_of(what)};
@@ -687,10 +693,8 @@ simulation_figures& simulation_figures::operator+=(const simulation_figures& mor
   attempts += more.attempts;
   messages += more.messages;
   records += more.records;
-  crashes += more.crashes;
-  restarts += more.restarts;
-  kills += more.kills;
-  faults += more.faults;
+  for (const auto& [what, times] : more.faults) faults[what] += times;
+  for (const auto& [what, times] : more.answers) answers[what] += times;
   unknown += more.unknown;
   simulated += more.simulated;
   return *this;
@@ -699,11 +703,15 @@ simulation_figures& simulation_figures::operator+=(const simulation_figures& mor
 std::string simulation_figures::text() const {
   char hours[32];
   std::snprintf(hours, sizeof hours, "%.1f", static_cast<double>(simulated.count()) / 3.6e9);
+  const auto list = [](const std::map<std::string, std::uint64_t>& counted) {
+    std::string all;
+    for (const auto& [what, times] : counted) all += (all.empty() ? "" : ", ") + std::to_string(times) + " x " + what;
+    return all.empty() ? "none" : all;
+  };
   return std::to_string(runs) + " runs, " + hours + " simulated hours, " + std::to_string(operations) + " operations in " +
-         std::to_string(attempts) + " attempts, " + std::to_string(messages) + " messages, " + std::to_string(records) +
-         " records, " + std::to_string(crashes) + " crashes, " + std::to_string(restarts) + " drained restarts, " +
-         std::to_string(kills) + " killed aggregates, " + std::to_string(faults) + " other faults, " + std::to_string(unknown) +
-         " outcomes never learned";
+         std::to_string(attempts) + " attempts, " + std::to_string(unknown) + " outcomes never learned, " +
+         std::to_string(messages) + " messages, " + std::to_string(records) + " records\n  faults: " + list(faults) +
+         "\n  answers: " + list(answers);
 }
 
 std::string simulation_report::text() const {

@@ -1,12 +1,15 @@
-// Writes random histories of the stock product, sound ones and faulty ones, with the verdict of cairn's own checker on each.
+// Writes histories of the stock product: random ones, sound and faulty, and those of simulated runs; with the verdict of cairn's
+// own checker on each.
 //
-//     write_histories FOLDER COUNT SEED
+//     write_histories FOLDER RANDOM SIMULATED SEED
 //
-// Makes COUNT files N.jsonl in FOLDER, each a history of one to three products, and prints a line "N.jsonl linearizable" or
-// "N.jsonl not linearizable" for each.
+// Makes RANDOM + SIMULATED files N.jsonl in FOLDER, a random one of one to three products, and prints a line "N.jsonl
+// linearizable" or "N.jsonl not linearizable" for each.
+#include "simulation/workload.hpp"
 #include "testkit/product_histories.hpp"
 
 #include <cairn/testkit/history.hpp>
+#include <cairn/testkit/simulate.hpp>
 
 #include <cstdlib>
 #include <filesystem>
@@ -35,9 +38,15 @@ std::pair<std::string, bool> make_history(std::uint64_t number, std::uint64_t se
   return made;
 }
 
-int write_histories(const std::filesystem::path& folder, std::uint64_t count, std::uint64_t seed) {
-  for (std::uint64_t number = 0; number < count; ++number) {
-    const auto [lines, linearizable] = make_history(number, seed);
+std::pair<std::string, bool> simulate_history(std::uint64_t seed) {
+  const stock::ProductWorkload workload;
+  const auto report = cairn::testkit::simulate<stock::Product>(workload, {}, {seed, 1});
+  return {cairn::testkit::simulated_history<stock::Product>(workload, seed), report.passed()};
+}
+
+int write_histories(const std::filesystem::path& folder, std::uint64_t made, std::uint64_t simulated, std::uint64_t seed) {
+  for (std::uint64_t number = 0; number < made + simulated; ++number) {
+    const auto [lines, linearizable] = number < made ? make_history(number, seed) : simulate_history(seed + number);
     const auto name = std::to_string(number) + ".jsonl";
     std::ofstream file(folder / name, std::ios::binary);
     file << lines;
@@ -50,12 +59,12 @@ int write_histories(const std::filesystem::path& folder, std::uint64_t count, st
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 4) {
-    std::cerr << "Usage: write_histories FOLDER COUNT SEED\n";
+  if (count != 5) {
+    std::cerr << "Usage: write_histories FOLDER RANDOM SIMULATED SEED\n";
     return 2;
   }
   try {
-    return write_histories(arguments[1], std::stoull(arguments[2]), std::stoull(arguments[3]));
+    return write_histories(arguments[1], std::stoull(arguments[2]), std::stoull(arguments[3]), std::stoull(arguments[4]));
   } catch (const std::exception& failure) {
     std::cerr << "write_histories: " << failure.what() << "\n";
     return EXIT_FAILURE;

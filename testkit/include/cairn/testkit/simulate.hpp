@@ -56,9 +56,11 @@ struct history_format {
       return "null";
     }
   }
+  /// Without its namespaces.
   template <class Command>
   std::string name_of(const Command&) const {
-    return type_name<Command>();
+    const auto name = type_name<Command>();
+    return name.substr(name.rfind(':') + 1);
   }
 };
 
@@ -223,14 +225,14 @@ std::unique_ptr<simulated_domain> make_domain(const Workload& workload) {
 /// the randomness that it is given, and from nothing else: `std::variant<Commands...> operator()(random&)`; each run has a copy.
 /// `A` must have ==. One thread; some ten milliseconds a run.
 template <Aggregate A, class Workload>
-simulation_report simulate(const Workload& workload, const faults& rates = {}, seeds which = {}) {
+simulation_report simulate(Workload workload, const faults& rates = {}, seeds which = {}) {
   return detail::simulate_all(which, rates, [&] { return detail::make_domain<A>(workload); });
 }
 
 /// The history of one run as lines of JSON (<cairn/testkit/history.hpp>), whether its promises were kept or not: the same for the
 /// same seed, byte for byte.
 template <Aggregate A, class Workload>
-std::string simulated_history(const Workload& workload, std::uint64_t seed, const faults& rates = {}) {
+std::string simulated_history(Workload workload, std::uint64_t seed, const faults& rates = {}) {
   const auto domain = detail::make_domain<A>(workload);
   return domain->json(detail::simulate_once(seed, rates, *domain, false).history);
 }

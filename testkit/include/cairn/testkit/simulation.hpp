@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -38,19 +39,17 @@ struct seeds {
 /// What runs have done, added up.
 struct simulation_figures {
   std::uint64_t runs = 0;
-  std::uint64_t operations = 0;  ///< that clients began
-  std::uint64_t attempts = 0;    ///< of them, with retries
-  std::uint64_t messages = 0;    ///< that actors took
-  std::uint64_t records = 0;     ///< in the journals at the end
-  std::uint64_t crashes = 0;
-  std::uint64_t restarts = 0;  ///< drained first
-  std::uint64_t kills = 0;     ///< of aggregates' actors
-  std::uint64_t faults = 0;    ///< syncs, reads, saves, writes, snapshots, stalls, slow disks and clock jumps
-  std::uint64_t unknown = 0;   ///< operations whose outcome no client ever learned
+  std::uint64_t operations = 0;                  ///< that clients began
+  std::uint64_t attempts = 0;                    ///< of them, with retries
+  std::uint64_t messages = 0;                    ///< that actors took
+  std::uint64_t records = 0;                     ///< in the journals at the end
+  std::map<std::string, std::uint64_t> faults;   ///< that struck, by what they were
+  std::map<std::string, std::uint64_t> answers;  ///< that attempts got, by what they said
+  std::uint64_t unknown = 0;                     ///< operations whose outcome no client ever learned
   std::chrono::microseconds simulated{0};
 
   simulation_figures& operator+=(const simulation_figures& more);
-  /// One line.
+  /// Three lines: how much, what went wrong, what clients were told.
   std::string text() const;
 };
 
