@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 RANDOM = 600
-SIMULATED = 200
+SIMULATED = 50
 USUAL_PLACE_OF_GO = "/usr/local/go/bin"  # of its own installer, which leaves it to the user to put it on the path
 
 
