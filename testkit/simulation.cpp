@@ -7,13 +7,12 @@
 #include "stepped_engine.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <limits>
 #include <map>
-#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -31,7 +30,7 @@ constexpr std::size_t trace_lines_max = 100'000;  // of one run
 constexpr std::uint64_t messages_max = 500'000;   // of one run; none comes near it
 constexpr microseconds calm_max = 10min;          // until all is answered once nothing fails any more
 constexpr microseconds silence_max = 10min;       // without a call or an answer: clients rest for a minute at most
-constexpr microseconds mourning = 1s;             // commands may be lost with an aggregate that was killed so long ago
+constexpr microseconds mourning = 10s;            // commands may be lost with an aggregate that was killed so long ago
 constexpr std::uint64_t attempts_max = 12;        // of one operation, as long as things fail
 
 // How large a run is, and how tight its bounds are.
@@ -116,7 +115,10 @@ public:
       check_journal();
       const auto wrong = domain_.check(history_, *store_);
       if (!wrong.empty()) throw broken_promise{wrong};
-    } catch (const broken_promise& found) { result_.failure = found.what; }
+    } catch (const broken_promise& found) { result_.failure = found.what; } catch (const std::exception& thrown) {
+      // What neither the runtime nor the aggregate may let out: of the workload, a codec, a comparison.
+      result_.failure = std::string("an exception ended the run: ") + thrown.what();
+    }
     result_.figures.simulated = elapsed_;
     result_.history = history_;
     return std::move(result_);
@@ -355,7 +357,6 @@ private:
       made.aggregate = first.aggregate;
       made.command = first.command;
       made.command_id = first.command_id;
-      made.attempts = 1;
       return made;
     }
     made.aggregate = chance_.chance(0.5) ? names().front() : chance_.pick(names());  // one of them is busy
@@ -643,8 +644,25 @@ private:
 };
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text ? std::strtoull(text, nullptr, 10) : otherwise;
+  const char* given = std::getenv(name);
+  if (!given) return otherwise;
+  const std::string_view text(given);
+  std::uint64_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed != std::errc{} || end != text.data() + text.size()) {
+    throw error(errc::invalid_argument, std::string(name) + " must be a whole number, not '" + given + "'");
+  }
+  return number;
+}
+
+void require_shares(const faults& rates) {
+  for (const double share :
+       {rates.failed_sync, rates.torn_write, rates.failed_read, rates.failed_save, rates.damaged_snapshot, rates.crash,
+        rates.restart, rates.killed_aggregate, rates.slow_disk, rates.stalled_actor, rates.clock_jump}) {
+    if (!(share >= 0 && share <= 1)) {
+      throw error(errc::invalid_argument, "the share of a fault is " + std::to_string(share) + ", and must be from 0 to 1");
+    }
+  }
 }
 
 // This process's own command line, quoted where a shell needs it.
@@ -670,6 +688,8 @@ simulation_report simulate_all(seeds which, const faults& rates,
                                const std::function<std::unique_ptr<simulated_domain>()>& make_domain) {
   which.first = from_environment("CAIRN_SIMULATION_FIRST", which.first);
   which.count = from_environment("CAIRN_SIMULATION_SEEDS", which.count);
+  if (which.count == 0) throw error(errc::invalid_argument, "no seeds were given, so nothing would be simulated");
+  require_shares(rates);
   simulation_report report;
   for (std::uint64_t seed = which.first; seed - which.first < which.count; ++seed) {
     const auto once = simulate_once(seed, rates, *make_domain(), false);

@@ -27,8 +27,8 @@ bool has(const std::string& text, std::string_view part) { return text.find(part
 // Replays one seed, as the command of a failure does.
 class environment_seed {
 public:
-  explicit environment_seed(std::uint64_t seed) {
-    ::setenv("CAIRN_SIMULATION_FIRST", std::to_string(seed).c_str(), 1);
+  explicit environment_seed(const std::string& seed) {
+    ::setenv("CAIRN_SIMULATION_FIRST", seed.c_str(), 1);
     ::setenv("CAIRN_SIMULATION_SEEDS", "1", 1);
   }
   ~environment_seed() {
@@ -106,6 +106,21 @@ TEST_CASE("each fault by itself is survived, too") {
   only(&faults::slow_disk, 1);
   only(&faults::stalled_actor, 0.5);
   only(&faults::clock_jump, 0.2);
+}
+
+TEST_CASE("what cannot be simulated is refused with a sentence") {
+  const auto refusal = [](const faults& rates, seeds which) {
+    try {
+      simulate<Product>(ProductWorkload{}, rates, which);
+    } catch (const error& reason) { return reason.detail(); }
+    return std::string("no refusal");
+  };
+  CHECK(refusal({}, {1, 0}) == "no seeds were given, so nothing would be simulated");
+  auto rates = faults::none();
+  rates.crash = 1.5;
+  CHECK(has(refusal(rates, {1, 1}), "the share of a fault is 1.5"));
+  const environment_seed misspelt("one");
+  CHECK(refusal({}, {1, 1}) == "CAIRN_SIMULATION_FIRST must be a whole number, not 'one'");
 }
 
 // -- aggregates that the simulation must find out
@@ -203,7 +218,7 @@ TEST_CASE("a state that forgets a field in its snapshots is found out, and the r
   REQUIRE(failure.trace.size() > 10);
   CHECK(has(failure.trace.front(), "the process starts"));
 
-  const environment_seed replayed(failure.seed);
+  const environment_seed replayed(std::to_string(failure.seed));
   const auto again = simulate<Forgetful>(add_some, {}, {12'345, 100});  // the environment goes before
   REQUIRE(again.failure);
   CHECK(again.figures.runs == 1);

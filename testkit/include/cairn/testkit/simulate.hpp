@@ -212,6 +212,7 @@ private:
 
 template <Aggregate A, class Workload>
 std::unique_ptr<simulated_domain> make_domain(const Workload& workload) {
+  require_testable<A>();
   using commands = std::remove_cvref_t<std::invoke_result_t<Workload&, random&>>;
   static_assert(
       cairn::detail::is_variant<commands>::value,
@@ -223,7 +224,8 @@ std::unique_ptr<simulated_domain> make_domain(const Workload& workload) {
 
 /// Makes a run of each seed, as far as none fails, and says what they did. `workload` makes up one command after the other from
 /// the randomness that it is given, and from nothing else: `std::variant<Commands...> operator()(random&)`; each run has a copy.
-/// `A` must have ==. One thread; some ten milliseconds a run.
+/// `A` must have ==. One thread; some ten milliseconds a run. Throws error(errc::invalid_argument) where a fault's share is not
+/// from 0 to 1, and where there is no seed: of `which`, or of the environment's (see seeds).
 template <Aggregate A, class Workload>
 simulation_report simulate(Workload workload, const faults& rates = {}, seeds which = {}) {
   return detail::simulate_all(which, rates, [&] { return detail::make_domain<A>(workload); });
