@@ -157,10 +157,12 @@ private:
 
   // One message, or time passes up to the next thing to do. False where there is none.
   bool go_on() {
+    run_handlers();
     if (must_die()) {
       crash();
       return true;
     }
+    if (runtime_ && runtime_->in_flight() == 0) require_all_answered("nothing is in flight");
     if (drain_wanted_ && runtime_ && runtime_->in_flight() == 0) {
       drain_process();
       if (!must_die()) restart_later();
@@ -319,6 +321,12 @@ private:
                              text_of(history_[*one.operation])};
     }
     end_process();
+  }
+
+  void require_all_answered(const std::string& why) const {
+    for (const auto& one : clients_) {
+      if (one.in_flight) throw broken_promise{why + ", and yet there is no answer to " + open_operations()};
+    }
   }
 
   void kill_an_aggregate() {
