@@ -3,15 +3,10 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cairn)
-install(TARGETS cairn_model cairn_persistence cairn_rocksdb cairn_actors cairn_runtime EXPORT cairn-targets)
+install(TARGETS cairn_model cairn_persistence cairn_rocksdb cairn_actors cairn_runtime cairn_testkit EXPORT cairn-targets)
 install(DIRECTORY model/include/ persistence/include/ actors/include/ runtime/include/ testkit/include/
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT cairn-targets NAMESPACE cairn:: DESTINATION ${package_dir})
-# By itself, so that only a project that asks for the testkit has to have doctest.
-if(TARGET cairn_testkit)
-  install(TARGETS cairn_testkit EXPORT cairn-testkit-targets)
-  install(EXPORT cairn-testkit-targets NAMESPACE cairn:: DESTINATION ${package_dir})
-endif()
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/cairnConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES cmake/cairnConfig.cmake cmake/FindCAF.cmake cmake/FindMsgpack.cmake cmake/FindXXHash.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/cairnConfigVersion.cmake

@@ -1,5 +1,5 @@
-# What a project gets from find_package(cairn): cairn::runtime and what it stands on.
-# With COMPONENTS testkit also cairn::testkit, which needs doctest.
+# What a project gets from find_package(cairn): cairn::runtime and what it stands on, and cairn::testkit. The latter is also a
+# component, for who wants to say so. No test framework is looked for: each project finds and links its own.
 include(CMakeFindDependencyMacro)
 list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 find_dependency(Threads)
@@ -10,12 +10,9 @@ find_dependency(RocksDB)
 find_dependency(XXHash)
 find_dependency(CAF)
 include(${CMAKE_CURRENT_LIST_DIR}/cairn-targets.cmake)
+set(cairn_testkit_FOUND TRUE)
 foreach(component IN LISTS cairn_FIND_COMPONENTS)
-  if(component STREQUAL testkit AND EXISTS ${CMAKE_CURRENT_LIST_DIR}/cairn-testkit-targets.cmake)
-    find_dependency(doctest)
-    include(${CMAKE_CURRENT_LIST_DIR}/cairn-testkit-targets.cmake)
-    set(cairn_testkit_FOUND TRUE)
-  elseif(cairn_FIND_REQUIRED_${component})
+  if(cairn_FIND_REQUIRED_${component} AND NOT cairn_${component}_FOUND)
     set(cairn_FOUND FALSE)
     set(cairn_NOT_FOUND_MESSAGE "this cairn has no component '${component}'")
   endif()

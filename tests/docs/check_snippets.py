@@ -87,11 +87,12 @@ def stands_in(wanted, lines):
 
 
 @functools.lru_cache(maxsize=None)
-def output_of(folder, program, arguments):
+def output_of(folders, program, arguments):
     """What the program prints, or a ValueError that says why it cannot be known."""
-    found = sorted(path for path in folder.rglob(program) if path.is_file() and os.access(path, os.X_OK))
+    found = sorted({path for folder in folders for path in folder.rglob(program) if path.is_file() and os.access(path, os.X_OK)})
     if len(found) != 1:
-        raise ValueError(f"there {'is no program' if not found else 'is more than one program'} '{program}' under {folder}")
+        places = " and ".join(map(str, folders))
+        raise ValueError(f"there {'is no program' if not found else 'is more than one program'} '{program}' under {places}")
     with tempfile.TemporaryDirectory() as scratch:  # programs may leave a journal where they run
         try:
             run = subprocess.run([found[0], *arguments], cwd=scratch, capture_output=True, text=True, timeout=SECONDS_MAX,
@@ -165,16 +166,18 @@ def check_page(root, binaries, page):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).parents[2], help="the repository")
-    parser.add_argument("--bin", type=pathlib.Path, required=True, help="the build folder, where the programs are")
+    parser.add_argument("--bin", type=pathlib.Path, action="append", required=True,
+                        help="a build folder where programs are; may be given several times")
     options = parser.parse_args()
     root = options.root.resolve()
+    binaries = tuple(folder.resolve() for folder in options.bin)
 
     pages = sorted(root.glob("*.md")) + sorted((root / "docs").rglob("*.md"))
     if root / "README.md" not in pages:
         sys.exit("check_snippets.py: there is no README.md")
     failures = 0
     for page in pages:
-        for line, reason in sorted(check_page(root, options.bin.resolve(), page)):
+        for line, reason in sorted(check_page(root, binaries, page)):
             print(f"{page.relative_to(root)}:{line}: {reason}")
             failures += 1
     if failures:
