@@ -315,11 +315,7 @@ private:
     }
     draining_ = false;
     run_handlers();
-    for (const auto& one : clients_) {
-      if (one.in_flight)
-        throw broken_promise{"drained without an answer to " + history_[*one.operation].aggregate + ": " +
-                             text_of(history_[*one.operation])};
-    }
+    require_all_answered("all is drained");
     end_process();
   }
 
