@@ -3,7 +3,8 @@
 
     compare_with_porcupine.py --build FOLDER --source FOLDER --writer WRITE_HISTORIES
 
-Builds the Go program of the source folder, has random and simulated histories of the stock product written, and compares the verdicts.
+Builds the Go program of the source folder, has random and simulated histories of the stock product written, and compares the
+verdicts.
 CAIRN_TEST_SEED is where randomness starts (1). Without go, or where Porcupine cannot be fetched, there is nothing to compare.
 """
 
@@ -59,7 +60,8 @@ def main():
         return 0
 
     seed = os.environ.get("CAIRN_TEST_SEED") or "1"
-    written = subprocess.run([options.writer, folder, str(RANDOM), str(SIMULATED), seed], capture_output=True, text=True, check=True)
+    written = subprocess.run([options.writer, folder, str(RANDOM), str(SIMULATED), seed], capture_output=True, text=True,
+                             check=True)
     ours = verdicts(written.stdout)
     checked = subprocess.run([folder / "porcupine", *sorted(ours)], cwd=folder, capture_output=True, text=True)
     theirs = verdicts(checked.stdout)
