@@ -82,7 +82,7 @@ struct runtime_core::implementation final : actors::doorkeeper {
   actors::operation_queue waiting;
   bool drain_waits = false;
   std::condition_variable nobody_in_flight;
-  std::mutex drain_mutex;
+  std::recursive_mutex drain_mutex;  // without threads, a handler that runs during a drain may drain as well
   std::vector<std::thread> drainers;
   std::unique_ptr<actors::engine> engine;  // last: its operations leave through the members above
 };
@@ -155,7 +155,13 @@ void runtime_core::drain(drain_snapshots snapshots) {
     std::unique_lock lock(self.mutex);
     self.drain_waits = true;
     self.somebody_waits = true;
-    self.nobody_in_flight.wait(lock, [&] { return self.in_flight.load() == 0 && self.waiting.empty(); });
+    const auto all_left = [&] { return self.in_flight.load() == 0 && self.waiting.empty(); };
+    while (!self.engine->has_threads() && !all_left()) {
+      lock.unlock();
+      self.engine->make_progress();
+      lock.lock();
+    }
+    self.nobody_in_flight.wait(lock, all_left);
     self.drain_waits = false;
     self.somebody_waits = false;
   }
@@ -163,6 +169,10 @@ void runtime_core::drain(drain_snapshots snapshots) {
 }
 
 void runtime_core::drain_in_background(drain_snapshots snapshots, std::function<void()> done) {
+  if (!self_->engine->has_threads()) {
+    drain(snapshots);
+    return done();
+  }
   std::lock_guard lock(self_->mutex);
   self_->drainers.emplace_back([this, snapshots, done = std::move(done)] {
     drain(snapshots);

@@ -29,6 +29,31 @@ message copy_of(std::size_t kind, const caf::type_erased_tuple& content) {
   return content.get_as<std::variant_alternative_t<place, message>>(0);
 }
 
+// A message that has passed the taps, or is past all of them: none looks at it again. Known by its type and not by its address,
+// which another message may have once this one is gone.
+class passed_element final : public caf::mailbox_element {
+public:
+  explicit passed_element(caf::mailbox_element_ptr&& inner)
+      : caf::mailbox_element(caf::strong_actor_ptr(inner->sender), inner->mid, forwarding_stack(inner->stages)),
+        inner_(std::move(inner)) {}
+
+  caf::type_erased_tuple& content() override { return inner_->content(); }
+  const caf::type_erased_tuple& content() const override { return std::as_const(*inner_).content(); }
+  caf::message move_content_to_message() override { return inner_->move_content_to_message(); }
+  caf::message copy_content_to_message() const override { return inner_->copy_content_to_message(); }
+
+private:
+  caf::mailbox_element_ptr inner_;
+};
+
+caf::mailbox_element_ptr passed(caf::mailbox_element_ptr&& element) {
+  return caf::mailbox_element_ptr(new passed_element(std::move(element)));
+}
+
+bool has_ended(const caf::abstract_actor& actor) {
+  return static_cast<const caf::monitorable_actor&>(actor).getf(caf::abstract_actor::is_terminated_flag);
+}
+
 address::role role_of(std::string_view name) {
   if (name == "cairn.journal") return address::role::journal;
   if (name == "cairn.snapshots") return address::role::snapshot_writer;
@@ -78,14 +103,18 @@ void stepped_engine::read(std::size_t hash, std::shared_ptr<actors::read_job> jo
 
 void stepped_engine::drain(bool snapshot) {
   if (over_) return;
-  const auto gate = std::make_shared<actors::drain_gate>(staff_.directories.size());
-  for (const auto& directory : staff_.directories) caf::anon_send(directory, actors::drain_directory{snapshot, gate});
-  while (!gate->is_open()) {
-    if (!make_progress_()) {
-      throw std::logic_error("drain() would wait for ever: a message that it needs is held, or was dropped");
-    }
+  if (!gate_) {  // else an earlier attempt got stuck, and goes on here
+    gate_ = std::make_shared<actors::drain_gate>(staff_.directories.size());
+    for (const auto& directory : staff_.directories) caf::anon_send(directory, actors::drain_directory{snapshot, gate_});
   }
+  while (!gate_->is_open()) make_progress();
   crash();  // nothing is on its way any more
+}
+
+void stepped_engine::make_progress() {
+  if (over_ || !make_progress_()) {
+    throw std::logic_error("drain() would wait for ever: a message that it needs is held, or was dropped");
+  }
 }
 
 void stepped_engine::crash() {
@@ -104,7 +133,6 @@ void stepped_engine::crash() {
     }
     scheduler_.try_run_once();
   }
-  past_the_taps_.clear();
   staff_ = {};
   shared_.store.reset();
   scheduler_.clock().cancel_all();  // timers hold their actors
@@ -144,29 +172,40 @@ void stepped_engine::run(std::size_t place) {
   auto& jobs = scheduler_.jobs;
   std::rotate(jobs.begin(), jobs.begin() + static_cast<std::ptrdiff_t>(place),
               jobs.begin() + static_cast<std::ptrdiff_t>(place) + 1);
-  kept_by_a_tap(*actor, known);
-  scheduler_.try_run_once();  // where a tap has taken the only message, the actor finds its mailbox empty, and goes to sleep
+  // Where a tap has taken the only message, the actor finds its mailbox empty, and goes to sleep. What comes behind it is
+  // another turn: the taps have not seen it yet.
+  if (kept_by_a_tap(*actor, known) && actor->mailbox().peek()) return;
+  scheduler_.try_run_once();
   forget_if_gone(id);
 }
 
 bool stepped_engine::kept_by_a_tap(caf::scheduled_actor& actor, const resident& known) {
   if (actor.mailbox().closed()) return false;
   const auto* element = actor.mailbox().peek();
-  if (!element || past_the_taps_.erase(element) > 0) return false;
+  if (!element || dynamic_cast<const passed_element*>(element)) return false;
   const auto kind = kind_in(*element);
   if (!kind) return false;
   for (const auto& tap : taps_) {
     if (!tap->open || (tap->kind && *tap->kind != *kind) || !is_addressed(tap->to, actor, known)) continue;
-    kept_message taken{actor.get_normal_queue().take_front(), actor.ctrl()};
-    if (tap->by) {
-      past_the_taps_.insert(taken.element.get());
-      scheduler_.clock().schedule_message(scheduler_.clock().now() + *tap->by, taken.receiver, std::move(taken.element));
-    } else {
-      tap->kept.push_back(std::move(taken));
-    }
+    keep(*tap, actor, *element);
     return true;
   }
   return false;
+}
+
+void stepped_engine::keep(tap_state& tap, caf::scheduled_actor& actor, const caf::mailbox_element& next) {
+  kept_message taken{nullptr, actor.ctrl()};
+  if (next.is_high_priority()) {
+    actor.get_urgent_queue().inc_deficit(1);
+    taken.element = actor.get_urgent_queue().next();
+  } else {
+    taken.element = actor.get_normal_queue().take_front();
+  }
+  if (tap.by) {
+    scheduler_.clock().schedule_message(scheduler_.clock().now() + *tap.by, taken.receiver, passed(std::move(taken.element)));
+  } else {
+    tap.kept.push_back(std::move(taken));
+  }
 }
 
 bool stepped_engine::is_addressed(const address& to, const caf::scheduled_actor& actor, const resident& known) {
@@ -178,7 +217,7 @@ bool stepped_engine::is_addressed(const address& to, const caf::scheduled_actor&
 void stepped_engine::forget_if_gone(caf::actor_id id) {
   const auto known = residents_.find(id);
   const auto actor = caf::actor_cast<caf::strong_actor_ptr>(known->second.actor);
-  if (actor && !static_cast<caf::monitorable_actor*>(actor->get())->getf(caf::abstract_actor::is_terminated_flag)) return;
+  if (actor && !has_ended(*actor->get())) return;
   if (known->second.stream) {
     const auto named = aggregates_.find(*known->second.stream);
     if (named != aggregates_.end() && named->second == id) aggregates_.erase(named);
@@ -192,9 +231,20 @@ std::optional<std::chrono::nanoseconds> stepped_engine::next_timer() const {
   return schedule.begin()->first - scheduler_.clock().now();
 }
 
+bool stepped_engine::a_timer_matters() const {
+  using clock = caf::detail::simple_actor_clock;
+  const auto& schedule = scheduler_.clock().schedule();
+  return std::any_of(schedule.begin(), schedule.end(), [](const auto& timer) {
+    if (timer.second->subtype != clock::actor_msg_type) return true;
+    const auto kind = kind_in(*static_cast<const clock::actor_msg&>(*timer.second).content);
+    return kind != kind_of<actors::look_for_idle>() && kind != kind_of<actors::check_deadlines>();
+  });
+}
+
 void stepped_engine::advance(std::chrono::nanoseconds by) { scheduler_.advance_time(by); }
 
 caf::actor stepped_engine::handle(const address& who) {
+  if (over_) return {};
   const auto hash = stream_hash{}(who.stream);
   switch (who.is) {
   case address::role::journal: return staff_.journal;
@@ -208,7 +258,10 @@ caf::actor stepped_engine::handle(const address& who) {
   for (std::size_t place = 0; place < ready(); ++place) look(place);
   const auto named = aggregates_.find(who.stream);
   if (named == aggregates_.end()) return {};
-  return caf::actor_cast<caf::actor>(residents_.at(named->second).actor);
+  // Who runs actors by CAF's own means lets them end unseen.
+  const auto actor = caf::actor_cast<caf::strong_actor_ptr>(residents_.at(named->second).actor);
+  if (!actor || has_ended(*actor->get())) return {};
+  return caf::actor_cast<caf::actor>(actor);
 }
 
 bool stepped_engine::kill(const address& who) {
@@ -223,17 +276,20 @@ std::vector<message> stepped_engine::mailbox(const address& who) {
   for (auto* job : scheduler_.jobs) {
     auto* actor = dynamic_cast<caf::scheduled_actor*>(job);
     if (!named || actor->id() != named.id() || actor->mailbox().closed()) continue;
-    actor->mailbox().fetch_more();
-    actor->get_normal_queue().peek_all([&](const caf::mailbox_element& element) {
+    const auto look_at = [&](const caf::mailbox_element& element) {
       if (auto one = message_in(element)) waiting.push_back(std::move(*one));
-    });
+    };
+    actor->mailbox().fetch_more();
+    actor->get_urgent_queue().peek_all(look_at);
+    actor->get_normal_queue().peek_all(look_at);
   }
   return waiting;
 }
 
-void stepped_engine::deliver(kept_message&& kept) {
-  past_the_taps_.insert(kept.element.get());
-  kept.receiver->enqueue(std::move(kept.element), nullptr);
+void stepped_engine::add(std::shared_ptr<tap_state> tap) {
+  if (!over_) taps_.push_back(std::move(tap));  // else there is nothing for it to keep
 }
+
+void stepped_engine::deliver(kept_message&& kept) { kept.receiver->enqueue(passed(std::move(kept.element)), nullptr); }
 
 }  // namespace cairn::testkit::detail

@@ -22,7 +22,6 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 namespace cairn::testkit::detail {
@@ -47,7 +46,7 @@ struct tap_state {
 /// One thread only. Time stands still until advance().
 class stepped_engine final : public actors::engine {
 public:
-  /// `make_progress` lets drain() go on: it runs something, or lets time pass, and says whether there was anything to do.
+  /// `make_progress` lets a drain go on: it runs something, or lets time pass, and says whether there was anything to do.
   stepped_engine(actors::engine_parts parts, std::function<bool()> make_progress);
   ~stepped_engine() override;
 
@@ -55,9 +54,13 @@ public:
   void read(std::size_t hash, std::shared_ptr<actors::read_job> job) override;
   void drain(bool snapshot) override;
   const actors::counters& stats() const noexcept override { return shared_.stats; }
+  bool has_threads() const noexcept override { return false; }
+  void make_progress() override;
 
   /// As a process dies: nothing that was on its way arrives, nothing is answered by an actor any more.
   void crash();
+
+  bool is_over() const noexcept { return over_; }
 
   /// How many actors have something to do.
   std::size_t ready() const { return scheduler_.jobs.size(); }
@@ -69,22 +72,25 @@ public:
     const caf::mailbox_element* element = nullptr;
   };
   turn look(std::size_t place);
-  /// Lets it take one message, unless a tap keeps it.
+  /// Lets it take one message; where a tap keeps that, it takes none.
   void run(std::size_t place);
 
   /// How long until the next timer of an actor. None where there is none.
   std::optional<std::chrono::nanoseconds> next_timer() const;
+  /// Whether a timer is set that could let a drain go on. The looks for idle aggregates and passed deadlines come back for ever,
+  /// and end nothing.
+  bool a_timer_matters() const;
   /// Moves the actors' clock and puts the timers that have come due into their actors' mailboxes.
   void advance(std::chrono::nanoseconds by);
 
-  /// Null where the aggregate is not live.
+  /// Null where the aggregate is not live, and for everybody behind the end.
   caf::actor handle(const address& who);
   std::vector<message> mailbox(const address& who);
   /// Ends the actor when it next has a turn, before anything else in its mailbox. False where there is no such actor.
   bool kill(const address& who);
-  void add(std::shared_ptr<tap_state> tap) { taps_.push_back(std::move(tap)); }
-  /// Puts a kept message back into its receiver's mailbox, past all taps.
-  void deliver(kept_message&& kept);
+  void add(std::shared_ptr<tap_state> tap);
+  /// Puts a kept message back into its receiver's mailbox, past all taps. It is lost where the receiver lives no more.
+  static void deliver(kept_message&& kept);
 
   caf::actor_system& system() { return *system_; }
   caf::scheduler::test_coordinator& scheduler() { return scheduler_; }
@@ -101,6 +107,7 @@ private:
 
   resident& resident_at(std::size_t place, caf::scheduled_actor*& actor);
   bool kept_by_a_tap(caf::scheduled_actor& actor, const resident& known);
+  void keep(tap_state& tap, caf::scheduled_actor& actor, const caf::mailbox_element& next);
   bool is_addressed(const address& to, const caf::scheduled_actor& actor, const resident& known);
   void forget_if_gone(caf::actor_id id);
 
@@ -113,8 +120,8 @@ private:
   std::unordered_map<caf::actor_id, resident> residents_;
   std::map<stream_id, caf::actor_id> aggregates_;
   std::vector<std::shared_ptr<tap_state>> taps_;
-  std::unordered_set<const caf::mailbox_element*> past_the_taps_;
   std::vector<actors::operation_ptr> after_the_end_;
+  std::shared_ptr<actors::drain_gate> gate_;  // once a drain has begun
   bool over_ = false;
 };
 

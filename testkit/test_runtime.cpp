@@ -6,19 +6,25 @@
 #include <caf/send.hpp>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 
 namespace cairn::testkit {
 namespace detail {
 
+void stop_test(const std::string& what, std::source_location where) {
+  fail(what, where);
+  throw failure(what, where);
+}
+
 class test_runtime_access {
 public:
-  test_runtime_access(actors::settings bounds, std::shared_ptr<cairn::journal> inner)
-      : store(std::make_shared<faulty_journal>(std::move(inner))), passivate_after(bounds.passivate_after) {
+  explicit test_runtime_access(runtime_options options)
+      : store(std::make_shared<faulty_journal>(options.journal ? std::move(options.journal) : memory_journal())),
+        passivate_after(options.bounds.passivate_after) {
     // On any machine as many.
-    if (bounds.recoveries_at_once_max == 0) bounds.recoveries_at_once_max = 2;
-    runtime_options options;
+    if (options.bounds.recoveries_at_once_max == 0) options.bounds.recoveries_at_once_max = 2;
     options.journal = store;
-    options.bounds = bounds;
     options.clock = [this] { return now; };
     options.on_warning = [this](const std::string& sentence) { warnings.push_back(sentence); };
     runtime.emplace(std::move(options), [this](actors::engine_parts parts) {
@@ -29,24 +35,34 @@ public:
   }
   ~test_runtime_access() {
     engine->crash();  // so that the runtime's own end finds nobody to wait for
+    if (runtime->in_flight() > 0) {
+      std::fprintf(stderr, "a message that was taken out of a test_runtime outlives it, and with it a call that it still owes\n");
+      std::abort();
+    }
     runtime.reset();
   }
 
   bool step() {
-    if (engine->ready() == 0) return run_handlers();
+    const bool handled = run_handlers();
+    if (engine->ready() == 0) return handled;
     engine->run(0);
     run_handlers();
     return true;
   }
-  // Of what has been answered.
+  // Of what has been answered, and what was posted. A handler may step the world in turn, and its context is not stopped then.
   bool run_handlers() {
-    io.restart();
+    if (io.stopped()) io.restart();
     return io.poll() > 0;
   }
   bool wait_for_timer() {
+    if (!engine->a_timer_matters()) return false;
+    move_time(until_timer());
+    return true;
+  }
+  // The end of time where no timer is set.
+  std::chrono::microseconds until_timer() const {
     const auto next = engine->next_timer();
-    if (next) move_time(std::chrono::ceil<std::chrono::microseconds>(*next));
-    return next.has_value();
+    return next ? std::chrono::ceil<std::chrono::microseconds>(*next) : std::chrono::microseconds::max();
   }
   void move_time(std::chrono::microseconds by) {
     now += by;
@@ -54,7 +70,8 @@ public:
   }
   caf::actor require(const address& who, std::source_location where) {
     auto named = engine->handle(who);
-    if (!named) fail(to_string(who) + " is not live; ask it something first, and run()", where);
+    const bool may_come = who.is == address::role::aggregate && !engine->is_over();
+    if (!named) fail(to_string(who) + " is not live" + (may_come ? "; ask it something first, and run()" : " any more"), where);
     return named;
   }
 
@@ -71,24 +88,28 @@ public:
 
 std::size_t tap::size() const noexcept { return state_->kept.size(); }
 
-message tap::at(std::size_t place) const { return *detail::message_in(*state_->kept.at(place).element); }
+void tap::require(std::size_t place, std::source_location where) const {
+  if (place < size()) return;
+  detail::stop_test("there is no message " + std::to_string(place) + " to " + to_string(state_->to) + ": the tap keeps " +
+                        std::to_string(size()),
+                    where);
+}
 
-message* tap::expect_kind(std::size_t kind, std::source_location where) {
-  const auto wanted = std::string(name_of_kind(kind));
-  if (empty()) {
-    fail("expected " + wanted + " to " + to_string(state_->to) + ", and there is no message", where);
-    return nullptr;
-  }
-  taken_ = at(0);
-  if (taken_.index() != kind) {
-    fail("expected " + wanted + " to " + to_string(state_->to) + ", and the next is " + describe(taken_), where);
-    return nullptr;
-  }
+message tap::at(std::size_t place, std::source_location where) const {
+  require(place, where);
+  return *detail::message_in(*state_->kept[place].element);
+}
+
+message tap::take(std::size_t kind, std::source_location where) {
+  const auto expected = "expected " + std::string(name_of_kind(kind)) + " to " + to_string(state_->to);
+  if (empty()) detail::stop_test(expected + ", and there is no message", where);
+  auto taken = at(0);
+  if (taken.index() != kind) detail::stop_test(expected + ", and the next is " + describe(taken), where);
   auto& next = state_->kept.front();
   state_->last_sender = next.element->sender;
   state_->last_receiver = next.receiver;
   state_->kept.pop_front();
-  return &taken_;
+  return taken;
 }
 
 void tap::expect_no_message(std::source_location where) const {
@@ -102,28 +123,31 @@ void tap::reply(message with, std::source_location where) {
   std::visit([&](auto& one) { caf::send_as(as, to, std::move(one)); }, with);
 }
 
-void tap::release(std::size_t place) {
+void tap::release(std::size_t place, std::source_location where) {
+  require(place, where);
   auto& kept = state_->kept;
-  auto released = std::move(kept.at(place));
+  auto released = std::move(kept[place]);
   kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(place));
-  world_->engine->deliver(std::move(released));
+  detail::stepped_engine::deliver(std::move(released));
 }
 
 void tap::release() {
   while (!empty()) release(0);
 }
 
-void tap::drop(std::size_t place) {
-  static_cast<void>(state_->kept.at(place));
+void tap::drop(std::size_t place, std::source_location where) {
+  require(place, where);
   state_->kept.erase(state_->kept.begin() + static_cast<std::ptrdiff_t>(place));
 }
 
-void tap::drop() { state_->kept.clear(); }
+void tap::drop() { std::exchange(state_->kept, {}).clear(); }
 
 void tap::close() { state_->open = false; }
 
 test_runtime::test_runtime(actors::settings bounds, std::shared_ptr<cairn::journal> journal)
-    : self_(std::make_unique<detail::test_runtime_access>(bounds, std::move(journal))) {}
+    : test_runtime(runtime_options{.journal = std::move(journal), .bounds = bounds}) {}
+
+test_runtime::test_runtime(runtime_options options) : self_(std::make_unique<detail::test_runtime_access>(std::move(options))) {}
 
 test_runtime::~test_runtime() = default;
 
@@ -133,6 +157,7 @@ boost::asio::io_context::executor_type test_runtime::executor() noexcept { retur
 bool test_runtime::step() { return self_->step(); }
 
 bool test_runtime::step(const address& who) {
+  self_->run_handlers();
   auto& engine = *self_->engine;
   const auto named = engine.handle(who);
   for (std::size_t place = 0; named && place < engine.ready(); ++place) {
@@ -151,8 +176,7 @@ void test_runtime::run() {
 void test_runtime::advance(std::chrono::microseconds by) {
   run();
   for (auto left = by; left.count() > 0;) {
-    const auto next = self_->engine->next_timer();
-    const auto pause = std::min(left, next ? std::chrono::ceil<std::chrono::microseconds>(*next) : left);
+    const auto pause = std::min(left, self_->until_timer());
     self_->move_time(pause);
     left -= pause;
     run();
@@ -173,7 +197,16 @@ void test_runtime::inject(const address& who, message what, std::source_location
   if (named) std::visit([&](auto& one) { caf::anon_send(named, std::move(one)); }, what);
 }
 
+void test_runtime::inject(const address& who, message what, const address& from, std::source_location where) {
+  const auto sender = self_->require(from, where);
+  const auto named = self_->require(who, where);
+  if (sender && named) std::visit([&](auto& one) { caf::send_as(sender, named, std::move(one)); }, what);
+}
+
 void test_runtime::kill(const address& who, std::source_location where) {
+  if (who.is != address::role::aggregate) {
+    return fail("the " + to_string(who) + " never dies alone: end the test_runtime, and make another over its journal", where);
+  }
   const auto named = self_->require(who, where);
   if (!named) return;
   caf::anon_send_exit(named, caf::exit_reason::kill);
@@ -184,9 +217,9 @@ tap test_runtime::intercept(address to, std::optional<std::size_t> kind, std::op
   auto state = std::make_shared<detail::tap_state>();
   state->to = std::move(to);
   state->kind = kind;
-  state->by = by;
+  if (by) state->by = std::max(*by, std::chrono::microseconds{0});
   self_->engine->add(state);
-  return tap(*self_, std::move(state));
+  return tap(std::move(state));
 }
 
 faulty_journal& test_runtime::journal() noexcept { return *self_->store; }

@@ -74,7 +74,7 @@ public:
   void submit(actors::operation_ptr asked);
   void submit_read(const stream_id& stream, std::shared_ptr<actors::read_job> job);
   void drain(drain_snapshots snapshots);
-  /// Drains on a thread of its own, then calls `done` there.
+  /// Drains on a thread of its own, then calls `done` there; before it returns where the engine has no threads.
   void drain_in_background(drain_snapshots snapshots, std::function<void()> done);
   const actors::warn_function& warn() const noexcept;
   const actors::counters& stats() const noexcept;

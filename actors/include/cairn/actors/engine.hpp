@@ -29,6 +29,12 @@ public:
   virtual void drain(bool snapshot) = 0;
 
   virtual const counters& stats() const noexcept = 0;
+
+  /// False where the actors have no threads of their own and go on only by make_progress(): the testkit steps them. Whoever waits
+  /// for them then does so by calling that, on the one thread that calls anything here.
+  virtual bool has_threads() const noexcept { return true; }
+  /// Lets such actors do the next thing that there is to do. Throws std::logic_error where there is none.
+  virtual void make_progress() {}
 };
 
 /// What an engine is made of. Without a store nothing is kept, and commands are acknowledged at once.

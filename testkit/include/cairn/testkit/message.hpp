@@ -26,6 +26,7 @@ using message = std::variant<actors::perform, actors::append_request, actors::ap
 /// The place of a kind of message among the variant's.
 template <class Message, std::size_t place = 0>
 constexpr std::size_t kind_of() {
+  static_assert(place < std::variant_size_v<message>, "cairn: this is no message between the actors of a runtime");
   if constexpr (std::is_same_v<Message, std::variant_alternative_t<place, message>>) {
     return place;
   } else {

@@ -38,6 +38,9 @@ namespace cairn::testkit {
 namespace detail {
 struct tap_state;
 class test_runtime_access;
+
+/// Reports a failure, and ends the test also where the reporter lets it go on: there is nothing to go on with.
+[[noreturn]] void stop_test(const std::string& what, std::source_location where);
 }  // namespace detail
 
 /// What a call of the runtime has come to, or will. A handle; copies share.
@@ -51,14 +54,15 @@ public:
   bool failed_with(errc code) const noexcept { return answered() && state_->code == code; }
   /// What it was answered; fails the test where there is no answer yet.
   const Value& get(std::source_location where = std::source_location::current()) const {
-    if (!answered()) {
-      fail("no answer has come yet", where);
-      throw failure("no answer has come yet", where);  // where the reporter lets the test go on, there is still nothing to give
-    }
+    if (!answered()) detail::stop_test("no answer has come yet", where);
     return *state_->value;
   }
-  const Value* operator->() const { return &get(); }
-  const Value& operator*() const { return get(); }
+  /// The same. A failure names the line that asked: an operator cannot know where it is used.
+  const Value* operator->() const { return &**this; }
+  const Value& operator*() const {
+    if (!answered()) detail::stop_test("no answer has come yet to what is asked here", state_->asked_at);
+    return *state_->value;
+  }
 
   /// Of a command: the domain took it.
   bool accepted() const noexcept requires requires(const Value& value) { value.rejected; }
@@ -70,26 +74,29 @@ public:
 private:
   friend class test_runtime;
   struct state {
+    std::source_location asked_at;
     errc code{};
-    std::optional<Value> value;
+    std::optional<Value> value = {};
   };
-  std::shared_ptr<state> state_ = std::make_shared<state>();
+  explicit awaited(std::source_location asked_at) : state_(std::make_shared<state>(state{asked_at})) {}
+
+  std::shared_ptr<state> state_;
 };
 
-/// Messages that were taken out of an actor's mailbox before it saw them, oldest first. A handle; copies share. What it still
-/// keeps when its runtime ends is lost with it.
+/// Messages that were taken out of an actor's mailbox before it saw them, oldest first. A handle: copies share, and it goes on
+/// without any. What it still keeps when its runtime ends is lost with that; it then stays empty. Of two taps for the same
+/// message, the one that was made first has it. Messages of CAF's own (an actor's exit) pass every tap.
 class tap {
 public:
   std::size_t size() const noexcept;
   bool empty() const noexcept { return size() == 0; }
-  /// A copy of the n-th, which stays.
-  message at(std::size_t place) const;
+  /// A copy of the n-th from 0, which stays. Fails the test where there are not so many, as do release() and drop().
+  message at(std::size_t place, std::source_location where = std::source_location::current()) const;
 
   /// Takes the oldest, which must be a `Message`; fails the test where it is another or there is none.
   template <class Message>
   Message expect(std::source_location where = std::source_location::current()) {
-    if (auto* taken = expect_kind(kind_of<Message>(), where)) return std::get<Message>(std::move(*taken));
-    throw failure("there is no " + std::string(name_of_kind(kind_of<Message>())), where);
+    return std::get<Message>(take(kind_of<Message>(), where));
   }
   /// Takes the oldest where it is a `Message`.
   template <class Message>
@@ -104,12 +111,12 @@ public:
   /// nobody sent it.
   void reply(message with, std::source_location where = std::source_location::current());
 
-  /// Lets the n-th go on to its actor, behind what waits there.
-  void release(std::size_t place);
+  /// Lets the n-th go on to its actor, behind what waits there and past all taps.
+  void release(std::size_t place, std::source_location where = std::source_location::current());
   /// Lets all go on, in order.
   void release();
   /// Loses the n-th.
-  void drop(std::size_t place);
+  void drop(std::size_t place, std::source_location where = std::source_location::current());
   /// Loses all.
   void drop();
   /// Later messages pass again. What is kept stays kept.
@@ -117,60 +124,69 @@ public:
 
 private:
   friend class test_runtime;
-  tap(detail::test_runtime_access& world, std::shared_ptr<detail::tap_state> state) : world_(&world), state_(std::move(state)) {}
-  message* expect_kind(std::size_t kind, std::source_location where);
+  explicit tap(std::shared_ptr<detail::tap_state> state) : state_(std::move(state)) {}
+  message take(std::size_t kind, std::source_location where);
+  void require(std::size_t place, std::source_location where) const;
 
-  detail::test_runtime_access* world_;
   std::shared_ptr<detail::tap_state> state_;
-  message taken_;
 };
 
-/// One runtime and the world around it. One thread only; immovable. Its end is a crash: nothing that is on its way arrives.
+/// One runtime and the world around it. One thread only; immovable. Its end is a crash: nothing that is on its way arrives, and
+/// no handler runs any more. A message that was taken out of it (by a tap, by mailbox()) may hold a call of the runtime, and must
+/// not outlive it.
 class test_runtime {
 public:
   /// Over `journal`, behind faults of which none is ordered yet. Where recoveries_at_once_max is 0, it is 2 on any machine.
   explicit test_runtime(actors::settings bounds = {}, std::shared_ptr<cairn::journal> journal = memory_journal());
+  /// The same, with all that a runtime can be given: `test_runtime world({.in_flight_max = 1})`. Where it names no journal, over
+  /// one in memory; its clock and its on_warning give way to the world's own.
+  explicit test_runtime(runtime_options options);
   ~test_runtime();
   test_runtime(const test_runtime&) = delete;
   test_runtime& operator=(const test_runtime&) = delete;
 
-  /// What the tested service holds. Its handlers must be bound to executor(), and run within run(), step() and advance(). Never
-  /// call its blocking forms: nobody would step the actors meanwhile. drain() is the exception; it steps them itself.
+  /// What the tested service holds. Its handlers must be bound to executor(), and run within run(), step() and advance(): one
+  /// that is bound to nothing would run on a thread of Asio's. Never call its blocking forms: nobody would step the actors
+  /// meanwhile. drain(), in both forms, is the exception: it steps them itself, lets time pass as far as it needs to, and throws
+  /// std::logic_error where it could never end, because a message that it waits for is held. It may then be tried again.
   cairn::runtime& runtime() noexcept;
+  /// Runs what is posted to it when the actors are stepped. Asio's own timers on it know the real time only.
   boost::asio::io_context::executor_type executor() noexcept;
 
   // What is asked. None of these does anything before the actors are stepped.
   template <Aggregate A, class Command>
-  auto ask(std::string_view id, Command command, command_options options = {}) {
-    awaited<cairn::detail::answer_of<A, Command>> answer;
+  auto ask(std::string_view id, Command command, command_options options = {},
+           std::source_location where = std::source_location::current()) {
+    awaited<cairn::detail::answer_of<A, Command>> answer(where);
     runtime().template ask<A>(id, std::move(command), std::move(options), into(answer));
     return answer;
   }
   template <Aggregate A>
-  auto state(std::string_view id) {
-    awaited<versioned<A>> seen;
+  auto state(std::string_view id, std::source_location where = std::source_location::current()) {
+    awaited<versioned<A>> seen(where);
     runtime().template state<A>(id, into(seen));
     return seen;
   }
   template <Aggregate A, class When>
-  auto state_at(std::string_view id, When when) {
-    awaited<versioned<A>> seen;
+  auto state_at(std::string_view id, When when, std::source_location where = std::source_location::current()) {
+    awaited<versioned<A>> seen(where);
     runtime().template state_at<A>(id, when, into(seen));
     return seen;
   }
   template <Aggregate A>
-  auto history(std::string_view id, version_range range = {}) {
-    awaited<history_part<A>> seen;
+  auto history(std::string_view id, version_range range = {}, std::source_location where = std::source_location::current()) {
+    awaited<history_part<A>> seen(where);
     runtime().template history<A>(id, range, into(seen));
     return seen;
   }
 
   // Steps and time.
-  /// Lets one actor take one message, first come first served; false where nobody has any.
+  /// Lets one actor take one message; false where nobody has any. The actor that has had messages for longest is next, and keeps
+  /// its turn until it has none. A message that a tap keeps is a step as well. Before and behind it, handlers run.
   bool step();
-  /// Lets `who` take its next message; false where it has none.
+  /// Lets `who` take its next message, before everybody else; false where it has none.
   bool step(const address& who);
-  /// Until every mailbox is empty.
+  /// Until every mailbox is empty and every handler has run.
   void run();
   /// Lets time pass: timers ring at their moments, and between them everything runs until it is quiet.
   void advance(std::chrono::microseconds by);
@@ -188,7 +204,11 @@ public:
   /// Puts a message into a mailbox, as if an actor had sent it that wants no answer. Fails the test where the aggregate is not
   /// live.
   void inject(const address& who, message what, std::source_location where = std::source_location::current());
-  /// The actor dies at once, as by an error of its own; its messages are lost. Fails the test where the aggregate is not live.
+  /// The same, as if `from` had sent it, who gets the answer.
+  void inject(const address& who, message what, const address& from,
+              std::source_location where = std::source_location::current());
+  /// The aggregate's actor dies at once, as by an error of its own; its messages are lost. Fails the test where it is not live.
+  /// The others never die alone: for the end of the process, end the test_runtime, and make another over the same journal.
   void kill(const address& who, std::source_location where = std::source_location::current());
 
   /// Keeps every `Message` to `to` from now on, also where the aggregate is made later or anew.
@@ -198,7 +218,7 @@ public:
   }
   /// Keeps every message to `to`: a recording probe in the actor's place.
   tap probe(address to) { return intercept(std::move(to), {}, {}); }
-  /// Every `Message` to `to` arrives later by so much.
+  /// Every `Message` to `to` arrives later by so much, of the time that advance() lets pass.
   template <class Message>
   tap delay(address to, std::chrono::microseconds by) {
     return intercept(std::move(to), kind_of<Message>(), by);

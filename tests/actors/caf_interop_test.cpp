@@ -1,0 +1,88 @@
+// For those who live in CAF: its handles, its sends and its coordinator, on the actors of a test_runtime.
+#include "product.hpp"
+
+#include <cairn/testkit/caf_interop.hpp>
+#include <cairn/testkit/doctest.hpp>
+
+#include <caf/event_based_actor.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
+
+#include <doctest/doctest.h>
+
+namespace cairn::tests {
+namespace {
+
+using namespace stock;
+using namespace testkit;
+
+}  // namespace
+
+TEST_CASE("a raw message is sent to an actor's handle by CAF's own means, and passes the taps like any other") {
+  test_runtime world;
+  world.ask<Product>("1", Enrol{5});
+  world.run();
+  const auto product = caf_interop::handle(world, aggregate<Product>("1"));
+  REQUIRE(product);
+  auto leaving = world.hold<actors::passivate>(aggregate<Product>("1"));
+  caf::anon_send(product, actors::passivate{false});
+  world.run();
+  CHECK_FALSE(leaving.expect<actors::passivate>().snapshot);
+  CHECK(world.is_live(aggregate<Product>("1")));
+}
+
+TEST_CASE("a tap keeps urgent messages as well, in the order in which the actor would have taken them") {
+  test_runtime world;
+  world.ask<Product>("1", Enrol{5});
+  world.run();
+  auto product = world.probe(aggregate<Product>("1"));
+  const auto handle = caf_interop::handle(world, aggregate<Product>("1"));
+  caf::anon_send(handle, actors::check_deadlines{});
+  caf::anon_send<caf::message_priority::high>(handle, actors::passivate{});
+  CHECK(world.mailbox(aggregate<Product>("1")).size() == 2);
+  world.run();
+  product.expect<actors::passivate>();
+  product.expect<actors::check_deadlines>();
+  product.expect_no_message();
+}
+
+TEST_CASE("CAF's coordinator says who is next, and runs what it is told to, past the taps") {
+  test_runtime world;
+  const auto enrolled = world.ask<Product>("1", Enrol{5});
+  const auto calls = world.probe(directory_of<Product>("1"));
+  auto& scheduler = caf_interop::scheduler(world);
+  REQUIRE(scheduler.has_job());
+  CHECK(scheduler.prioritize(caf_interop::handle(world, directory_of<Product>("1"))));
+  scheduler.run_once();
+  CHECK(calls.empty());
+  world.run();
+  CHECK(enrolled.accepted());
+}
+
+TEST_CASE("an aggregate that ends by CAF's own means is not live any more") {
+  test_runtime world;
+  world.ask<Product>("1", Enrol{5});
+  world.run();
+  const auto product = caf_interop::handle(world, aggregate<Product>("1"));
+  caf::anon_send_exit(product, caf::exit_reason::kill);
+  while (caf_interop::scheduler(world).try_run_once()) {}
+  CHECK_FALSE(world.is_live(aggregate<Product>("1")));
+  CHECK_FALSE(caf_interop::handle(world, aggregate<Product>("1")));
+  const auto added = world.ask<Product>("1", AddStock{1});
+  world.run();
+  CHECK(added.accepted());
+}
+
+TEST_CASE("an actor of the user's own lives beside the runtime's, and is stepped with them") {
+  test_runtime world;
+  int told = 0;
+  const auto listener = caf_interop::system(world).spawn([&told](caf::event_based_actor*) -> caf::behavior {
+    return {[&told](const actors::snapshot_result& result) { told += result.saved ? 1 : 100; }};
+  });
+  caf::send_as(listener, caf_interop::handle(world, snapshot_writer()),
+               actors::snapshot_request{stream_id("product", "1"), version{1}, "bytes"});
+  world.run();
+  CHECK(told == 1);
+}
+
+}  // namespace cairn::tests
