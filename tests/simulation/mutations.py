@@ -72,7 +72,8 @@ MUTATIONS = [
     Mutation("command_ids_of_lost_events_kept", AGGREGATE, [(
         "  commands_ = std::move(found.commands);\n", "  if (incarnation_ == 1) commands_ = std::move(found.commands);\n")]),
     Mutation("appends_of_the_killed_not_settled", JOURNAL, [(
-        "        [this](const aggregate_ended& ended) {\n          commit();\n", "        [](const aggregate_ended& ended) {\n")]),
+        "        [this](const aggregate_ended& ended) {\n          commit();\n",
+        "        [](const aggregate_ended& ended) {\n")]),
     Mutation("repeat_told_the_present_version", AGGREGATE, [("    answer.version = first->last;\n", "")]),
     Mutation("recorded_at_follows_the_clock_back", AGGREGATE, [(
         "  const auto recorded_at = std::max(now, recorded_at_);", "  const auto recorded_at = now;")]),
