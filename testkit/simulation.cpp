@@ -63,11 +63,6 @@ struct shape {
   microseconds pause_max;
 };
 
-// Thrown from wherever a promise is found broken; it ends the run.
-struct broken_promise {
-  std::string what;
-};
-
 // What an attempt's answer says of whether it happened.
 enum class certainty { answered, did_not, unknown };
 
@@ -113,9 +108,11 @@ public:
       look_at_everything();
       drain_process();
       check_journal();
-      const auto wrong = domain_.check(history_, *store_);
-      if (!wrong.empty()) throw broken_promise{wrong};
-    } catch (const broken_promise& found) { result_.failure = found.what; } catch (const std::exception& thrown) {
+      if (const auto wrong = domain_.check(history_, *store_)) throw *wrong;
+    } catch (const broken_promise& found) {
+      result_.failure = found.what;
+      end_trace_at(found.moment);
+    } catch (const std::exception& thrown) {
       // What neither the runtime nor the aggregate may let out: of the workload, a codec, a comparison.
       result_.failure = std::string("an exception ended the run: ") + thrown.what();
     }
@@ -381,7 +378,7 @@ private:
 
   void begin(std::size_t number, client_operation what) {
     ++result_.figures.operations;
-    what.called = ++moment_;
+    what.called = next_moment();
     clients_[number].operation = history_.size();
     history_.push_back(std::move(what));
     attempt(number);
@@ -456,7 +453,7 @@ private:
     auto& one = clients_[number];
     auto& what = history_[*one.operation];
     if (what.answer) {
-      what.returned = ++moment_;
+      what.returned = next_moment();
       if (what.answer->code == errc{} && what.is == client_operation::kind::command) {
         known_[what.aggregate] = what.answer->version;
         if (what.answer->events > 0 && !what.command_id.empty()) one.stored.push_back(*one.operation);
@@ -573,15 +570,17 @@ private:
     const auto told = "client " + std::to_string(what.client) + " was told of " + what.command_id + " to " + what.aggregate +
                       ": " + detail::text_of(answer);
     if (answer.code == errc{} && answer.events > 0) {
-      if (found == commands.end()) throw broken_promise{"acknowledged and lost: " + told};
+      if (found == commands.end()) throw broken_promise{"acknowledged and lost: " + told, what.returned.value_or(0)};
       if (found->second.last != answer.version || found->second.events != answer.events ||
           found->second.aggregate != what.aggregate) {
         throw broken_promise{told + ", and the journal has its " + std::to_string(found->second.events) +
-                             " events up to version " + std::to_string(found->second.last.value)};
+                                 " events up to version " + std::to_string(found->second.last.value),
+                             what.returned.value_or(0)};
       }
     } else if (found != commands.end() && uses_of(what.command_id) == 1) {
       throw broken_promise{told + ", and yet the journal has its events up to version " +
-                           std::to_string(found->second.last.value)};
+                               std::to_string(found->second.last.value),
+                           what.returned.value_or(0)};
     }
   }
 
@@ -591,12 +590,25 @@ private:
 
   // -- the trace
 
+  std::int64_t next_moment() {
+    lines_at_.push_back(lines_);
+    return static_cast<std::int64_t>(lines_at_.size());
+  }
+
+  // What came later would only hide it.
+  void end_trace_at(std::int64_t moment) {
+    if (!tracing_ || moment <= 0) return;
+    const auto later = lines_ - lines_at_[static_cast<std::size_t>(moment - 1)];
+    result_.trace.resize(result_.trace.size() - std::min<std::size_t>(later, result_.trace.size()));
+  }
+
   template <class Line>
   void trace(Line line) {
     if (!tracing_) return;
     char time[32];
     std::snprintf(time, sizeof time, "%12.6f s  ", static_cast<double>(elapsed_.count()) / 1e6);
     result_.trace.push_back(time + line());
+    ++lines_;
     if (result_.trace.size() > trace_lines_max) result_.trace.pop_front();
   }
 
@@ -643,7 +655,8 @@ private:
   std::map<std::string, version> known_;           // versions that clients have heard of
   std::vector<client_operation> history_;
   std::uint64_t operations_ = 0;
-  std::int64_t moment_ = 0;
+  std::vector<std::size_t> lines_at_;  // how many lines the trace had at each call and return
+  std::size_t lines_ = 0;
   std::vector<subscriber> subscribers_{2};
 };
 

@@ -110,18 +110,17 @@ public:
         commands_[what.command]);
   }
 
-  std::string check(const std::vector<client_operation>& history, const journal& store) const override {
+  std::optional<broken_promise> check(const std::vector<client_operation>& history, const journal& store) const override {
     for (const auto& [aggregate, operations] : by_aggregate(history)) {
       const auto found = check_aggregate<A, Commands...>(operations);
       if (found.verdict != linearizability::linearizable) return why_not(aggregate, operations, found);
     }
     for (const auto& what : history) {
       if (what.is == client_operation::kind::look_back && what.answer && what.answer->code == errc{}) {
-        auto wrong = check_look_back(what, store);
-        if (!wrong.empty()) return wrong;
+        if (auto wrong = check_look_back(what, store)) return wrong;
       }
     }
-    return {};
+    return std::nullopt;
   }
 
   std::string json(const std::vector<client_operation>& history) const override {
@@ -172,7 +171,8 @@ private:
     return all;
   }
 
-  static std::string why_not(const std::string& aggregate, const std::vector<operation>& operations, const linearization& found) {
+  static broken_promise why_not(const std::string& aggregate, const std::vector<operation>& operations,
+                                const linearization& found) {
     const bool undecided = found.verdict == linearizability::undecided;
     std::string why =
         cairn::to_string(stream_view{A::category, aggregate}) +
@@ -189,10 +189,15 @@ private:
     const auto& order = found.order;
     list("\nthe longest order that explains it ends with", order, order.size() - std::min(order.size(), shown_max));
     list("\nand none of these can come next:", found.blocked, 0);
-    return why;
+    std::int64_t first_return = 0;
+    for (const auto place : found.blocked) {
+      const auto returned = operations[place].returned.value_or(0);
+      if (returned > 0 && (first_return == 0 || returned < first_return)) first_return = returned;
+    }
+    return {why, first_return};
   }
 
-  static std::string check_look_back(const client_operation& what, const journal& store) {
+  static std::optional<broken_promise> check_look_back(const client_operation& what, const journal& store) {
     A state;
     version reached;
     const stream_view stream{A::category, what.aggregate};
@@ -201,9 +206,11 @@ private:
       reached = record.version;
       return true;
     });
-    if (reached == what.back_to && codec::decode<A>(what.answer->state) == state) return {};
-    return cairn::to_string(stream) + " at version " + std::to_string(what.back_to.value) + " was shown as " +
-           json_text(std::string_view(what.answer->state)) + ", and the journal's records make it " + json_of(state);
+    if (reached == what.back_to && codec::decode<A>(what.answer->state) == state) return std::nullopt;
+    return broken_promise{cairn::to_string(stream) + " at version " + std::to_string(what.back_to.value) + " was shown as " +
+                              json_text(std::string_view(what.answer->state)) + ", and the journal's records make it " +
+                              json_of(state),
+                          what.returned.value_or(0)};
   }
 
   Workload workload_;

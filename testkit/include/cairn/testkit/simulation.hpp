@@ -57,8 +57,9 @@ struct simulation_figures {
 struct simulation_failure {
   std::uint64_t seed = 0;
   std::string what;  ///< which promise, and how
-  std::deque<std::string>
-      trace;           ///< every message, call, answer and fault of the run in order, a line each; of a long one the end
+  /// Every message, call, answer and fault of the run in order, a line each, up to where the broken promise shows. Of a very long
+  /// one the end.
+  std::deque<std::string> trace;
   std::string replay;  ///< the command that makes exactly this run again
 };
 

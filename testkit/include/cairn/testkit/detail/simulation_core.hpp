@@ -55,6 +55,12 @@ struct client_operation {
   std::optional<client_answer> answer = {};  ///< none: unknown
 };
 
+/// A promise that a run has broken.
+struct broken_promise {
+  std::string what;
+  std::int64_t moment = 0;  ///< the call or return at which it shows; 0: when it was found
+};
+
 using answer_function = std::function<void(client_answer)>;
 using executor = boost::asio::io_context::executor_type;
 
@@ -70,8 +76,8 @@ public:
   /// Makes one attempt at `what`, and calls `answer` through `run_on`.
   virtual void attempt(cairn::runtime& runtime, const client_operation& what, command_options options, executor run_on,
                        answer_function answer) = 0;
-  /// Holds the history against the model. Says what is wrong; empty where nothing is.
-  virtual std::string check(const std::vector<client_operation>& history, const journal& store) const = 0;
+  /// Holds the history against the model.
+  virtual std::optional<broken_promise> check(const std::vector<client_operation>& history, const journal& store) const = 0;
   /// The history for others to check.
   virtual std::string json(const std::vector<client_operation>& history) const = 0;
 };
