@@ -5,16 +5,28 @@
 #include <cairn/testkit/doctest.hpp>
 
 #include <caf/event_based_actor.hpp>
-#include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 
 #include <doctest/doctest.h>
+
+#include <vector>
 
 namespace cairn::tests {
 namespace {
 
 using namespace stock;
 using namespace testkit;
+
+class saved_versions final : public caf::event_based_actor {
+public:
+  saved_versions(caf::actor_config& config, std::vector<version>& told) : caf::event_based_actor(config), told_(told) {}
+  caf::behavior make_behavior() override {
+    return {[this](const actors::snapshot_result& result) { told_.push_back(result.at); }};
+  }
+
+private:
+  std::vector<version>& told_;
+};
 
 }  // namespace
 
@@ -75,14 +87,12 @@ TEST_CASE("an aggregate that ends by CAF's own means is not live any more") {
 
 TEST_CASE("an actor of the user's own lives beside the runtime's, and is stepped with them") {
   test_runtime world;
-  int told = 0;
-  const auto listener = caf_interop::system(world).spawn([&told](caf::event_based_actor*) -> caf::behavior {
-    return {[&told](const actors::snapshot_result& result) { told += result.saved ? 1 : 100; }};
-  });
+  std::vector<version> told;
+  const caf::actor listener = caf_interop::system(world).spawn<saved_versions>(told);
   caf::send_as(listener, caf_interop::handle(world, snapshot_writer()),
                actors::snapshot_request{stream_id("product", "1"), version{1}, "bytes"});
   world.run();
-  CHECK(told == 1);
+  CHECK(told == std::vector<version>{version{1}});
 }
 
 }  // namespace cairn::tests

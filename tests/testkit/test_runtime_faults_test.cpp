@@ -229,24 +229,6 @@ TEST_CASE("a snapshot at five hundred events that fails keeps nobody waiting, an
   CHECK(world.journal().counts().events_read == 510);
 }
 
-// -- passivation at every moment
-
-TEST_CASE("no command is lost, doubled or reordered, at whichever moment it meets a passivation") {
-  for (int moment = 0; moment < 20; ++moment) {
-    CAPTURE(moment);
-    test_runtime world({.live_aggregates_max = 1});
-    world.ask<Product>("1", Enrol{0});
-    world.run();
-    const auto other = world.ask<Product>("2", Enrol{0});  // there is room for one
-    for (int message = 0; message < moment; ++message) world.step();
-    std::vector<awaited<answer<>>> late;
-    for (int number = 0; number < 3; ++number) late.push_back(world.ask<Product>("1", AddStock{1}));
-    world.run();
-    CHECK(other.accepted());
-    for (std::size_t place = 0; place < late.size(); ++place) CHECK(late[place]->version == version{place + 2});
-  }
-}
-
 // -- the end
 
 TEST_CASE("a world may end with messages held, operations in flight and commands that wait for a place") {

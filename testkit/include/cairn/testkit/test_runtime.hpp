@@ -234,6 +234,7 @@ private:
   template <class Value>
   auto into(awaited<Value>& kept) {
     return boost::asio::bind_executor(executor(), [state = kept.state_](boost::system::error_code code, Value value) {
+      if (state->value) fail("answered twice", state->asked_at);
       state->code = static_cast<errc>(code.value());
       state->value.emplace(std::move(value));
     });
