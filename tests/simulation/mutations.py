@@ -100,7 +100,10 @@ def write(mutation, into):
 def hunt_one(mutation, options):
     """How many seeds it took, and what was found; None where it was not caught."""
     command = [str(options.bin / f"mutant_{mutation.name}"), "--first", str(options.first), "--seeds", str(options.seeds)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    except subprocess.TimeoutExpired:
+        sys.exit(f"mutations.py: no end after ten minutes: {' '.join(command)}")
     if run.returncode < 0:
         return "?", f"the process died by signal {-run.returncode}"
     if run.returncode > 1:

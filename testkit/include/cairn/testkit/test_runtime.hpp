@@ -86,6 +86,8 @@ private:
 /// Messages that were taken out of an actor's mailbox before it saw them, oldest first. A handle: copies share, and it goes on
 /// without any. What it still keeps when its runtime ends is lost with that; it then stays empty. Of two taps for the same
 /// message, the one that was made first has it. Messages of CAF's own (an actor's exit) pass every tap.
+/// Holding messages can make an order that never is in production, where an actor's messages arrive as they were sent: to keep a
+/// commit open, hold the journal's commit_now and not the append_requests before it.
 class tap {
 public:
   std::size_t size() const noexcept;
