@@ -1,5 +1,6 @@
 // The world of one seed: clients, a process with the real runtime in it, a disk, time, and what goes wrong with each.
 #include <cairn/runtime.hpp>
+#include <cairn/testkit/detail/last_words.hpp>
 #include <cairn/testkit/detail/simulation_core.hpp>
 #include <cairn/testkit/history.hpp>
 
@@ -29,6 +30,7 @@ using std::chrono_literals::operator""min;
 constexpr std::size_t trace_lines_max = 100'000;  // of one run
 constexpr std::uint64_t messages_max = 500'000;   // of one run; none comes near it
 constexpr microseconds calm_max = 10min;          // until all is answered once nothing fails any more
+constexpr microseconds drain_max = 30min;         // of one drain, on a disk of which every write may take seconds
 constexpr microseconds silence_max = 10min;       // without a call or an answer: clients rest for a minute at most
 constexpr microseconds mourning = 10s;            // commands may be lost with an aggregate that was killed so long ago
 constexpr std::uint64_t attempts_max = 12;        // of one operation, as long as things fail
@@ -73,6 +75,12 @@ certainty certainty_of(const client_answer& answer) {
   return unknown ? certainty::unknown : certainty::did_not;
 }
 
+// Errors that pass: the same command may do better a little later.
+bool may_pass(errc code) {
+  return code == errc::overloaded || code == errc::draining || code == errc::deadline_passed || code == errc::timed_out ||
+         code == errc::journal_unavailable || code == errc::abandoned;
+}
+
 std::string text_of(const client_answer& answer) {
   if (answer.code != errc{}) return make_error_code(answer.code).message();
   if (answer.rejected) return "rejected, " + *answer.rejected;
@@ -107,8 +115,8 @@ public:
       start_process();
       look_at_everything();
       drain_process();
-      check_journal();
-      if (const auto wrong = domain_.check(history_, *store_)) throw *wrong;
+      const auto commands = check_journal();
+      if (const auto wrong = domain_.check(settled(commands), *store_)) throw *wrong;
     } catch (const broken_promise& found) {
       result_.failure = found.what;
       end_trace_at(found.moment);
@@ -126,6 +134,7 @@ private:
     std::optional<std::size_t> operation;  // that it waits for
     bool in_flight = false;                // an attempt is; else it rests before the next
     microseconds asked_at{0};              // when that began
+    std::optional<timestamp> deadline;     // of that
     std::uint64_t attempt = 0;             // of all its attempts; an answer to an earlier one comes too late
     std::vector<std::size_t> stored;       // its operations that stored something under a command id
   };
@@ -142,13 +151,23 @@ private:
   void go_on_until(Done done) {
     while (!done()) {
       if (!go_on()) throw broken_promise{"nothing is left to do, and yet operations have no answer: " + open_operations()};
-      if (result_.figures.messages > messages_max)
-        throw broken_promise{"there is no end to messages; open: " + open_operations()};
-      if (elapsed_ > last_heard_ + silence_max)
-        throw broken_promise{"for ten minutes there is no answer to " + open_operations()};
-      if (calm_ && elapsed_ > calm_since_ + calm_max) {
-        throw broken_promise{"ten minutes after the last fault there is no answer to " + open_operations()};
-      }
+    }
+  }
+
+  // Nothing may take for ever, and nothing that takes for ever may hang the run.
+  void require_an_end() const {
+    if (result_.figures.messages > messages_max) {
+      throw broken_promise{"there is no end to messages; open: " + open_operations()};
+    }
+    if (draining_ && elapsed_ > draining_since_ + drain_max) {
+      throw broken_promise{"a drain takes longer than half an hour; open: " + open_operations()};
+    }
+    if (draining_) return;
+    if (elapsed_ > last_heard_ + silence_max) {
+      throw broken_promise{"for ten minutes there is no answer to " + open_operations()};
+    }
+    if (calm_ && elapsed_ > calm_since_ + calm_max) {
+      throw broken_promise{"ten minutes after the last fault there is no answer to " + open_operations()};
     }
   }
 
@@ -165,6 +184,11 @@ private:
       if (!must_die()) restart_later();
       return true;
     }
+    return run_one_message_or_wait();
+  }
+
+  bool run_one_message_or_wait() {
+    require_an_end();
     return run_one_message() || let_time_pass();
   }
 
@@ -214,8 +238,11 @@ private:
     }
     if (!draining_ && strikes(rates_.restart, "restart")) drain_wanted_ = true;
     if (!calm_ && chance_.chance(rates_.killed_aggregate)) kill_an_aggregate();
-    if (strikes(rates_.clock_jump, "clock jump"))
-      now_ += chance_.chance(0.5) ? chance_.duration(1ms, 60s) : -chance_.duration(1ms, 60s);
+    if (strikes(rates_.clock_jump, "clock jump")) {
+      const auto by = chance_.duration(1ms, 60s);
+      now_ += chance_.chance(0.5) ? by : -by;
+      trace([&] { return "the clock jumps to " + cairn::to_string(now_); });
+    }
     return false;
   }
 
@@ -259,8 +286,7 @@ private:
     options.clock = [this] { return now_; };
     options.on_warning = [this](const std::string& sentence) { trace([&] { return "warning: " + sentence; }); };
     runtime_.emplace(std::move(options), [this](actors::engine_parts parts) {
-      auto made = std::make_unique<stepped_engine>(std::move(parts),
-                                                   [this] { return !must_die() && (run_one_message() || let_time_pass()); });
+      auto made = std::make_unique<stepped_engine>(std::move(parts), [this] { return !must_die() && run_one_message_or_wait(); });
       engine_ = made.get();
       return made;
     });
@@ -275,6 +301,7 @@ private:
     runtime_.reset();
     not_before_.clear();
     killed_at_.clear();
+    attempts_of_process_ = 0;
     run_handlers();
   }
 
@@ -291,6 +318,7 @@ private:
       auto& one = clients_[number];
       if (!std::exchange(one.in_flight, false)) continue;
       history_[*one.operation].may_have_happened = true;
+      history_[*one.operation].answer.reset();
       try_again_or_give_up(number);
     }
     restart_later();
@@ -304,14 +332,16 @@ private:
     trace([] { return std::string("the process drains"); });
     drain_wanted_ = false;
     draining_ = true;
+    draining_since_ = elapsed_;
     try {
       runtime_->drain();
-    } catch (const std::logic_error& stuck) {
+    } catch (const stuck_drain& stuck) {
       if (!must_die()) throw broken_promise{stuck.what()};
       return;  // in the middle of it
     }
-    draining_ = false;
     run_handlers();
+    draining_ = false;
+    last_heard_ = elapsed_;
     require_all_answered("all is drained");
     end_process();
   }
@@ -394,17 +424,39 @@ private:
     ++what.attempts;
     ++result_.figures.attempts;
     one.in_flight = true;
+    ++attempts_of_process_;
     one.asked_at = last_heard_ = elapsed_;
     command_options options;
     options.expected = what.expected;
     options.command_id = what.command_id;
     options.when_full = chance_.chance(0.5) ? when_full::wait : when_full::fail;
     if (!calm_ && chance_.chance(0.2)) options.deadline = now_ + chance_.duration(100us, 10s);
+    one.deadline = options.deadline;
+    what.latest_deadline = std::max(what.latest_deadline, options.deadline.value_or(timestamp::max()));
     trace([&] { return "client " + std::to_string(what.client) + " asks " + what.aggregate + ": " + text_of(what); });
     domain_.attempt(*runtime_, what, std::move(options), io_.get_executor(),
                     [this, number, process = process_, current = ++one.attempt](client_answer answer) {
                       if (process == process_ && current == clients_[number].attempt) take(number, std::move(answer));
                     });
+  }
+
+  // Whether what the system says of an attempt can be true. What the aggregate itself says is the model's affair.
+  bool has_cause(const client& one, const client_operation& what, errc code) const {
+    const auto& struck = result_.figures.faults;
+    const auto passed = [&] { return one.deadline && (now_ > *one.deadline || struck.contains("clock jump")); };
+    switch (code) {
+    case errc::version_conflict: return what.expected.required().has_value();
+    case errc::deadline_passed:
+    case errc::timed_out: return passed();
+    case errc::journal_unavailable:
+      return struck.contains("failed sync") || struck.contains("failed read") || struck.contains("torn write");
+    case errc::abandoned: return was_killed(what.aggregate, one.asked_at);
+    case errc::draining: return draining_;
+    case errc::overloaded: return attempts_of_process_ > std::min(shape_.in_flight_max, shape_.bounds.recovery_queue_max);
+    case errc::decide_failed:
+    case errc::invalid_argument: return what.is != client_operation::kind::look;
+    default: return false;
+    }
   }
 
   bool was_killed(const std::string& aggregate, microseconds since) const {
@@ -425,8 +477,9 @@ private:
     last_heard_ = elapsed_;
     ++result_.figures.answers[kind_of_answer(what, answer)];
     trace([&] { return "client " + std::to_string(what.client) + " is answered: " + detail::text_of(answer); });
-    if (answer.code == errc::abandoned && !was_killed(what.aggregate, one.asked_at)) {
-      throw broken_promise{"nobody killed " + what.aggregate + ", and yet it lost " + text_of(what)};
+    if (answer.code != errc{} && !has_cause(one, what, answer.code)) {
+      throw broken_promise{"there was no cause to answer " + text_of(what) + " to " + what.aggregate +
+                           " with: " + detail::text_of(answer) + " (" + answer.detail + ")"};
     }
     const auto certain = certainty_of(answer);
     what.answer = std::move(answer);
@@ -437,7 +490,7 @@ private:
 
   void try_again_or_give_up(std::size_t number) {
     auto& what = history_[*clients_[number].operation];
-    const bool may_repeat = !what.command_id.empty();
+    const bool may_repeat = !what.command_id.empty() && (!what.answer || may_pass(what.answer->code));
     if (may_repeat && (calm_ || (what.attempts < attempts_max && chance_.chance(0.95)))) {
       later(chance_.duration(1ms, 2s), [this, number] { attempt(number); });
       return;
@@ -532,9 +585,11 @@ private:
     std::string aggregate;
     version last;
     std::uint32_t events = 0;
+    timestamp recorded_at;
+    std::string result = {};
   };
 
-  void check_journal() {
+  std::map<std::string, stored_command> check_journal() {
     std::vector<std::uint64_t> all;
     std::map<std::string, std::pair<version, timestamp>, std::less<>> ends;
     std::map<std::string, stored_command> commands;
@@ -552,7 +607,8 @@ private:
       auto& command = commands[std::string(record.command_id)];
       if (record.index == 0 && command.events > 0) throw broken_promise{"a command's events are stored twice: " + where};
       if (record.index != command.events) throw broken_promise{"a part of a command's events is missing before " + where};
-      command = {std::string(record.stream.id), record.version, command.events + 1};
+      command = {std::string(record.stream.id), record.version, command.events + 1, record.recorded_at,
+                 std::string(record.result)};
       return true;
     });
     result_.figures.records = all.size();
@@ -561,12 +617,37 @@ private:
       if (one.seen != all) throw broken_promise{"a subscriber was shown other records than the journal has in the end"};
     }
     for (const auto& what : history_) check_stored(what, commands);
+    return commands;
+  }
+
+  // What no client learned, the journal knows of commands with an id of their own: then the model need not try both.
+  std::vector<client_operation> settled(const std::map<std::string, stored_command>& commands) const {
+    std::vector<client_operation> history;
+    for (auto what : history_) {
+      if (!what.answer && !what.command_id.empty() && uses_of(what.command_id) == 1) {
+        const auto found = commands.find(what.command_id);
+        if (found == commands.end()) continue;
+        what.answer.emplace();
+        what.answer->version = found->second.last;
+        what.answer->events = found->second.events;
+        what.answer->result = found->second.result;
+        what.returned = static_cast<std::int64_t>(lines_at_.size() + 1);
+      }
+      history.push_back(std::move(what));
+    }
+    return history;
   }
 
   void check_stored(const client_operation& what, const std::map<std::string, stored_command>& commands) const {
-    if (what.is != client_operation::kind::command || what.command_id.empty() || !what.answer) return;
-    const auto& answer = *what.answer;
+    if (what.is != client_operation::kind::command || what.command_id.empty()) return;
     const auto found = commands.find(what.command_id);
+    const bool right_clock = !result_.figures.faults.contains("clock jump");
+    if (found != commands.end() && right_clock && uses_of(what.command_id) == 1 &&
+        found->second.recorded_at > what.latest_deadline) {
+      throw broken_promise{what.command_id + " to " + what.aggregate + " was decided after its deadline"};
+    }
+    if (!what.answer) return;
+    const auto& answer = *what.answer;
     const auto told = "client " + std::to_string(what.client) + " was told of " + what.command_id + " to " + what.aggregate +
                       ": " + detail::text_of(answer);
     if (answer.code == errc{} && answer.events > 0) {
@@ -644,9 +725,11 @@ private:
   stepped_engine* engine_ = nullptr;
   std::optional<cairn::runtime> runtime_;
   std::uint64_t process_ = 0;
+  std::size_t attempts_of_process_ = 0;
   bool dies_ = false;
   bool drain_wanted_ = false;
   bool draining_ = false;
+  microseconds draining_since_{0};
   std::vector<std::function<void()>> wait_for_process_;
 
   std::vector<client> clients_;
@@ -709,14 +792,16 @@ simulation_report simulate_all(seeds which, const faults& rates,
   require_shares(rates);
   simulation_report report;
   for (std::uint64_t seed = which.first; seed - which.first < which.count; ++seed) {
+    const auto replay = "CAIRN_SIMULATION_FIRST=" + std::to_string(seed) + " CAIRN_SIMULATION_SEEDS=1" + command_line();
+    const last_words words(
+        [&] { return "seed " + std::to_string(seed) + " ends the program. This makes the run again:\n  " + replay; });
     const auto once = simulate_once(seed, rates, *make_domain(), false);
     report.figures += once.figures;
     if (once.failure.empty()) continue;
     auto again = simulate_once(seed, rates, *make_domain(), true);
     if (again.failure != once.failure)
       again.failure = once.failure + "\n(a second run of the seed differed: " + again.failure + ")";
-    report.failure = {seed, again.failure, std::move(again.trace),
-                      "CAIRN_SIMULATION_FIRST=" + std::to_string(seed) + " CAIRN_SIMULATION_SEEDS=1" + command_line()};
+    report.failure = {seed, again.failure, std::move(again.trace), replay};
     break;
   }
   return report;

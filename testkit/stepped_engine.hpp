@@ -21,6 +21,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <unordered_map>
 #include <vector>
 
@@ -41,6 +42,12 @@ struct tap_state {
   std::deque<kept_message> kept = {};
   caf::strong_actor_ptr last_sender = {};  // of the message that was last taken from `kept`
   caf::strong_actor_ptr last_receiver = {};
+};
+
+/// Thrown by a drain that can never end.
+class stuck_drain : public std::logic_error {
+public:
+  using std::logic_error::logic_error;
 };
 
 /// One thread only. Time stands still until advance().

@@ -8,6 +8,7 @@
 #include <cairn/codec.hpp>
 #include <cairn/command_options.hpp>
 #include <cairn/testkit/detail/first_answers.hpp>
+#include <cairn/testkit/detail/through_bytes.hpp>
 #include <cairn/testkit/linearizability.hpp>
 
 #include <concepts>
@@ -65,7 +66,8 @@ struct conflict {
   version stands;
   bool operator==(const conflict&) const = default;
 };
-/// An error that says that certainly nothing happened: possible in every state, and changes none. One that leaves it open is no
+/// An error that says that certainly nothing happened: changes no state, and is possible in every one; errc::decide_failed only
+/// where the aggregate's own decide fails. One that leaves it open is no
 /// output: the outcome is unknown.
 struct not_stored {
   errc why = errc::overloaded;
@@ -161,7 +163,9 @@ public:
   /// In the runtime's order: a repeat gets the first answer, then the expected version counts, then the aggregate decides.
   std::optional<state_type> step(const state_type& state, const input_type& input, const output_type* output) const {
     const auto stays_if = [&](bool possible) { return possible ? std::optional(state) : std::nullopt; };
-    if (output && std::holds_alternative<not_stored>(*output)) return state;
+    if (const auto* nothing = output ? std::get_if<not_stored>(output) : nullptr) {
+      return stays_if(nothing->why != errc::decide_failed || decide_fails(state, input));
+    }
     const auto* asked = std::get_if<command_type>(&input);
     if (!asked) return stays_if(is_or_unknown(output, [&] { return seen_state<A>{state.value_, state.at_}; }));
     if (const auto* first = state.answers_.find(asked->command_id)) {
@@ -211,6 +215,24 @@ public:
   }
 
 private:
+  /// Whether the aggregate throws at what is asked, or decides events or a result that do not come back from their bytes.
+  bool decide_fails(const state_type& state, const input_type& input) const {
+    const auto* asked = std::get_if<command_type>(&input);
+    if (!asked || state.answers_.find(asked->command_id) || !asked->expected.admits(state.at_)) return false;
+    try {
+      std::visit(
+          [&](const auto& command) {
+            const auto decision = state.value_.decide(command);
+            using result_type = typename std::remove_cvref_t<decltype(decision)>::result_type;
+            if (decision.rejected()) return;
+            if constexpr (!std::is_void_v<result_type>) codec::decode<result_type>(detail::bytes_of(decision.result()));
+            for (const auto& event : decision.events()) detail::event_in<A>(detail::frame_of<A>(event, 1));
+          },
+          asked->command);
+      return false;
+    } catch (...) { return true; }  // whatever it is: the runtime answers errc::decide_failed
+  }
+
   template <class Make>
   static bool is_or_unknown(const output_type* output, Make make) {
     return !output || *output == output_type(make());

@@ -1,6 +1,9 @@
 // Randomness from a seed: the same numbers for the same seed, with every compiler and on every machine.
 #pragma once
 
+#include <cairn/error.hpp>
+
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -14,15 +17,20 @@ class random {
 public:
   explicit random(std::uint64_t seed) : source_(seed) {}
 
-  /// From 0 to `count` - 1; `count` is at least 1. Small counts are as good as even.
-  std::uint64_t below(std::uint64_t count) { return source_() % count; }
-  /// From `least` to `most`, both included, as even as below().
+  /// From 0 to `count` - 1. Small counts are as good as even. Throws error(errc::invalid_argument) where `count` is 0.
+  std::uint64_t below(std::uint64_t count) {
+    if (count == 0) throw error(errc::invalid_argument, "there is no number below 0, and nothing to pick where there is nothing");
+    return source_() % count;
+  }
+  /// From `least` to `most`, both included, as even as below(). Any two numbers of which `most` is not the smaller one.
   std::int64_t between(std::int64_t least, std::int64_t most) {
-    return least + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(most - least) + 1));
+    const auto numbers = static_cast<std::uint64_t>(most) - static_cast<std::uint64_t>(least) + 1;
+    const auto chosen = numbers == 0 ? source_() : below(numbers);  // 0: all that there are
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(least) + chosen);
   }
   /// True in so many cases of one: 0 never, 1 always.
   bool chance(double share) { return unit() < share; }
-  /// One of several values of one type.
+  /// One of several values of one type. Throws as below() where there is none.
   template <class Container>
   const auto& pick(const Container& from) {
     return from[static_cast<std::size_t>(below(from.size()))];

@@ -90,6 +90,7 @@ public:
     const auto seen = [answer](boost::system::error_code code, versioned<A> found) {
       client_answer told;
       told.code = static_cast<errc>(code.value());
+      told.detail = std::move(found.detail);
       told.version = found.version;
       told.state = bytes_of(found.state);
       answer(std::move(told));
@@ -138,6 +139,7 @@ private:
   static client_answer told_by(boost::system::error_code code, answer<Result> given) {
     client_answer told;
     told.code = static_cast<errc>(code.value());
+    told.detail = std::move(given.detail);
     told.version = given.version;
     told.events = given.events;
     told.repeated = given.repeated;
@@ -149,7 +151,7 @@ private:
   operation as_operation(const client_operation& what) const {
     operation made{what.client, what.called, what.returned, state_asked{}, std::nullopt};
     if (what.is == client_operation::kind::command) {
-      made.input = command_asked<Commands...>{commands_[what.command], what.command_id, what.expected, what.attempts > 1};
+      made.input = command_asked<Commands...>{commands_[what.command], what.command_id, what.expected, what.may_have_happened};
     }
     if (what.answer) made.output = as_output(what, *what.answer);
     return made;
@@ -231,8 +233,9 @@ std::unique_ptr<simulated_domain> make_domain(const Workload& workload) {
 
 /// Makes a run of each seed, as far as none fails, and says what they did. `workload` makes up one command after the other from
 /// the randomness that it is given, and from nothing else: `std::variant<Commands...> operator()(random&)`; each run has a copy.
-/// `A` must have ==. One thread; some ten milliseconds a run. Throws error(errc::invalid_argument) where a fault's share is not
-/// from 0 to 1, and where there is no seed: of `which`, or of the environment's (see seeds).
+/// `A` must have ==, and equal results of commands equal msgpack (so no unordered containers in them). One thread; some ten
+/// milliseconds a run. Throws error(errc::invalid_argument) where a fault's share is not from 0 to 1, and where there is no seed:
+/// of `which`, or of the environment's (see seeds).
 template <Aggregate A, class Workload>
 simulation_report simulate(Workload workload, const faults& rates = {}, seeds which = {}) {
   return detail::simulate_all(which, rates, [&] { return detail::make_domain<A>(workload); });

@@ -7,6 +7,7 @@
 #include <cairn/journal.hpp>
 #include <cairn/testkit/random.hpp>
 #include <cairn/testkit/simulation.hpp>
+#include <cairn/time.hpp>
 
 #include <boost/asio/io_context.hpp>
 
@@ -29,7 +30,8 @@ namespace cairn::testkit::detail {
 /// What one attempt was answered, with the types forgotten.
 struct client_answer {
   errc code{};
-  cairn::version version;
+  std::string detail = {};
+  cairn::version version = {};
   std::uint32_t events = 0;
   bool repeated = false;
   std::optional<std::string> rejected;
@@ -49,7 +51,8 @@ struct client_operation {
   expected_version expected = expected_version::any();
   version back_to = {};  ///< of a look back
   std::uint64_t attempts = 0;
-  bool may_have_happened = false;  ///< the outcome of an attempt is unknown
+  bool may_have_happened = false;                ///< the outcome of an attempt is unknown
+  timestamp latest_deadline = timestamp::min();  ///< of all attempts; the end of time where one had none
   std::int64_t called = 0;
   std::optional<std::int64_t> returned = {};
   std::optional<client_answer> answer = {};  ///< none: unknown
