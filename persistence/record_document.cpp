@@ -3,6 +3,7 @@
 #include <cairn/command_options.hpp>
 #include <cairn/error.hpp>
 #include <cairn/limits.hpp>
+#include <cairn/utf8.hpp>
 
 #include <bit>
 #include <charconv>
@@ -27,27 +28,6 @@ constexpr std::size_t fields_usual = 20;
 }
 
 // --- text and bytes ---
-
-/// As RFC 3629 has it: no form longer than needed, no half of a surrogate pair, nothing beyond U+10FFFF.
-bool is_utf8(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[at]);
-    if (lead < 0x80) {
-      ++at;
-      continue;
-    }
-    const std::size_t size = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
-    if (size == 0 || size > text.size() - at) return false;
-    for (std::size_t i = 1; i < size; ++i) {
-      if ((static_cast<unsigned char>(text[at + i]) & 0xc0) != 0x80) return false;
-    }
-    const auto second = static_cast<unsigned char>(text[at + 1]);
-    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f)) return false;
-    if ((lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f)) return false;
-    at += size;
-  }
-  return true;
-}
 
 const unsigned char* octets(std::string_view bytes) { return reinterpret_cast<const unsigned char*>(bytes.data()); }
 

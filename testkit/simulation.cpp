@@ -290,6 +290,10 @@ private:
       engine_ = made.get();
       return made;
     });
+    let_those_on_who_wait();
+  }
+
+  void let_those_on_who_wait() {
     for (auto& waiting : std::exchange(wait_for_process_, {})) later(0us, std::move(waiting));
   }
 
@@ -409,6 +413,7 @@ private:
   void begin(std::size_t number, client_operation what) {
     ++result_.figures.operations;
     what.called = next_moment();
+    ++uses_[what.command_id];
     clients_[number].operation = history_.size();
     history_.push_back(std::move(what));
     attempt(number);
@@ -522,9 +527,7 @@ private:
     calm_since_ = elapsed_;
     drain_wanted_ = false;
     if (store_) store_->stop_failing();
-    for (auto& waiting : runtime_ && !draining_ ? std::exchange(wait_for_process_, {}) : decltype(wait_for_process_){}) {
-      later(0us, std::move(waiting));
-    }
+    if (runtime_ && !draining_) let_those_on_who_wait();
   }
 
   void look_at_everything() {
@@ -624,7 +627,7 @@ private:
   std::vector<client_operation> settled(const std::map<std::string, stored_command>& commands) const {
     std::vector<client_operation> history;
     for (auto what : history_) {
-      if (!what.answer && !what.command_id.empty() && uses_of(what.command_id) == 1) {
+      if (!what.answer && !what.command_id.empty() && uses_.at(what.command_id) == 1) {
         const auto found = commands.find(what.command_id);
         if (found == commands.end()) continue;
         what.answer.emplace();
@@ -642,7 +645,7 @@ private:
     if (what.is != client_operation::kind::command || what.command_id.empty()) return;
     const auto found = commands.find(what.command_id);
     const bool right_clock = !result_.figures.faults.contains("clock jump");
-    if (found != commands.end() && right_clock && uses_of(what.command_id) == 1 &&
+    if (found != commands.end() && right_clock && uses_.at(what.command_id) == 1 &&
         found->second.recorded_at > what.latest_deadline) {
       throw broken_promise{what.command_id + " to " + what.aggregate + " was decided after its deadline"};
     }
@@ -658,15 +661,11 @@ private:
                                  " events up to version " + std::to_string(found->second.last.value),
                              what.returned.value_or(0)};
       }
-    } else if (found != commands.end() && uses_of(what.command_id) == 1) {
+    } else if (found != commands.end() && uses_.at(what.command_id) == 1) {
       throw broken_promise{told + ", and yet the journal has its events up to version " +
                                std::to_string(found->second.last.value),
                            what.returned.value_or(0)};
     }
-  }
-
-  std::ptrdiff_t uses_of(const std::string& command_id) const {
-    return std::count_if(history_.begin(), history_.end(), [&](const auto& one) { return one.command_id == command_id; });
   }
 
   // -- the trace
@@ -737,6 +736,7 @@ private:
   std::map<std::string, microseconds> killed_at_;  // of aggregates, by this process
   std::map<std::string, version> known_;           // versions that clients have heard of
   std::vector<client_operation> history_;
+  std::map<std::string, int> uses_;  // how many operations have a command id
   std::uint64_t operations_ = 0;
   std::vector<std::size_t> lines_at_;  // how many lines the trace had at each call and return
   std::size_t lines_ = 0;

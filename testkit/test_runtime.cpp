@@ -207,9 +207,8 @@ void test_runtime::kill(const address& who, std::source_location where) {
   if (who.is != address::role::aggregate) {
     return fail("the " + to_string(who) + " never dies alone: end the test_runtime, and make another over its journal", where);
   }
-  const auto named = self_->require(who, where);
-  if (!named) return;
-  caf::anon_send_exit(named, caf::exit_reason::kill);
+  if (!self_->require(who, where)) return;
+  self_->engine->kill(who);
   step(who);
 }
 

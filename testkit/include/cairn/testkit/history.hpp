@@ -17,6 +17,7 @@
 
 #include <cairn/testkit/aggregate_model.hpp>
 #include <cairn/testkit/detail/json_text.hpp>
+#include <cairn/utf8.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -29,7 +30,7 @@ namespace cairn::testkit {
 
 /// `text` as a string of JSON, with its quotes; where it is not UTF-8, its bytes as {"base64":"…"}, so that two never become one.
 inline std::string json_string(std::string_view text) {
-  return detail::is_utf8(text) ? detail::quoted_text(text) : detail::bytes_text(text);
+  return is_utf8(text) ? detail::quoted_text(text) : detail::bytes_text(text);
 }
 
 /// The enumerator's name, as it stands in cairn/error.hpp.

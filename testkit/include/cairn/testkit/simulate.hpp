@@ -176,10 +176,10 @@ private:
   static broken_promise why_not(const std::string& aggregate, const std::vector<operation>& operations,
                                 const linearization& found) {
     const bool undecided = found.verdict == linearizability::undecided;
-    std::string why =
-        cairn::to_string(stream_view{A::category, aggregate}) +
-        (undecided ? ": whether its history is linearizable was not found out in " + std::to_string(found.steps) + " steps"
-                   : ": its history is not linearizable");
+    std::string why = cairn::to_string(stream_view{A::category, aggregate}) +
+                      (undecided ? ": whether its history is linearizable was not found out in " + std::to_string(found.steps) +
+                                       " steps, for too many outcomes are unknown; with rarer faults it would be"
+                                 : ": its history is not linearizable");
     constexpr std::size_t shown_max = 12;
     const auto list = [&](const char* headline, const std::vector<std::size_t>& places, std::size_t from) {
       why += headline;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cairn/codec.hpp>
+#include <cairn/utf8.hpp>
 
 #include <charconv>
 #include <cmath>
@@ -14,33 +15,6 @@
 #include <system_error>
 
 namespace cairn::testkit::detail {
-
-/// How many bytes at the front of `text` are one character of UTF-8; 0 where they are none.
-inline std::size_t utf8_character(std::string_view text) {
-  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(at < text.size() ? text[at] : 0); };
-  const auto first = byte(0);
-  if (first < 0x80) return 1;
-  // Neither what fits into fewer bytes, nor halves of a pair, nor what is beyond the last character.
-  const auto second_within = [&](unsigned least, unsigned most) { return byte(1) >= least && byte(1) <= most; };
-  const auto continued = [&](std::size_t at) { return (byte(at) & 0xc0) == 0x80; };
-  if (first >= 0xc2 && first <= 0xdf) return continued(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    return second_within(first == 0xe0 ? 0xa0 : 0x80, first == 0xed ? 0x9f : 0xbf) && continued(2) ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    return second_within(first == 0xf0 ? 0x90 : 0x80, first == 0xf4 ? 0x8f : 0xbf) && continued(2) && continued(3) ? 4 : 0;
-  }
-  return 0;
-}
-
-inline bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const auto size = utf8_character(text);
-    if (size == 0) return false;
-    text.remove_prefix(size);
-  }
-  return true;
-}
 
 inline std::string base64(std::string_view bytes) {
   constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
