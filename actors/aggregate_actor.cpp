@@ -97,10 +97,11 @@ void aggregate_actor::decide(operation_ptr asked) {
   }
 
   const auto recorded_at = std::max(now, recorded_at_);
-  draft events(stream(), version_, recorded_at, options);
+  draft events(unsent_frames_, stream(), version_, recorded_at, options);
   try {
     asked->decide(*state_, events, answer);
   } catch (...) {
+    events.discard();
     auto [code, detail] = current_failure(errc::decide_failed);
     if (code != errc::invalid_argument) code = errc::decide_failed;
     asked->complete(outcome::failed(code, to_string(stream()) + ": " + detail));
@@ -116,15 +117,11 @@ void aggregate_actor::decide(operation_ptr asked) {
   asked->evolve(*state_, *this);
   answer_when_durable(std::move(asked), std::move(answer));
   if (!crew_.journal) {
+    events.discard();
     durable_ = version_;
     return answer_durable();
   }
   unsent_events_ += events.events();
-  if (unsent_frames_.empty()) {
-    unsent_frames_ = events.take_frames();
-  } else {
-    unsent_frames_ += events.take_frames();
-  }
   send_appends();
 }
 
@@ -176,8 +173,7 @@ void aggregate_actor::take(const append_result& result) {
 
 void aggregate_actor::answer_durable() {
   while (!pending_.empty() && pending_.front().after <= durable_) {
-    const auto answered = pending_.pop();
-    answered->complete(std::move(answered->held));
+    pending_.pop()->complete();
   }
   send_durable_snapshots();
 }

@@ -2,6 +2,8 @@
 
 #include <cairn/actors/crew.hpp>
 
+#include "work_pool.hpp"
+
 #include <caf/actor_system_config.hpp>
 #include <caf/atom.hpp>
 #include <caf/send.hpp>
@@ -22,11 +24,10 @@ void require_range(const char* name, T value, T least, T most) {
                                           std::to_string(least) + " to " + std::to_string(most));
 }
 
-// `sharing`: with very many actors woken from outside, work stealing spends its time looking for work. A bound on messages per
-// turn keeps a busy directory from starving the aggregates behind it.
+// A bound on messages per turn keeps a busy directory from starving the aggregates behind it.
 struct system_config : caf::actor_system_config {
   explicit system_config(const settings& bounds) {
-    set("scheduler.policy", caf::atom("sharing"));
+    module_factories.emplace_back([](caf::actor_system& system) -> caf::actor_system::module* { return new work_pool(system); });
     set("scheduler.max-threads", bounds.threads);
     set("scheduler.max-throughput", std::size_t{500});
     set("logger.file-verbosity", caf::atom("quiet"));

@@ -17,28 +17,42 @@ void draft::add(std::string_view type, std::uint32_t schema_version, std::string
   if (index + 1 == count) event.result = result;
   event.payload = payload;
   encode_frame(frames_, event);
-  if (frames_.size() > limits::decision_bytes_max) {
+  if (frames_.size() - before_ > limits::decision_bytes_max) {
     throw error(errc::invalid_argument,
                 "the events of one decision may have " + std::to_string(limits::decision_bytes_max) + " bytes together");
   }
   ++events_;
 }
 
-operation::operation(const aggregate_type& type, std::string id, command_options options)
+const command_options operation::defaults;
+
+operation::operation(const aggregate_type& type, std::string id, boxed_options options)
     : type_(type), id_(std::move(id)), hash_(stream_hash{}({type.category, id_})), options_(std::move(options)) {}
 
-void operation::complete(outcome&& result) noexcept {
+void operation::complete() noexcept {
   if (std::exchange(completed_, true)) return;
   leave();  // first: the handler may ask again at once
-  deliver(std::move(result));
+  deliver();
+}
+
+void operation::complete(outcome&& result) noexcept {
+  if (completed_) return;
+  held = std::move(result);
+  complete();
 }
 
 void operation::complete_early(outcome&& result) noexcept {
-  if (!std::exchange(completed_, true)) deliver(std::move(result));
+  if (std::exchange(completed_, true)) return;
+  held = std::move(result);
+  deliver();
 }
 
-void operation::complete_abandoned() noexcept {
-  if (!completed_) complete(outcome::failed(errc::abandoned, to_string(stream())));
+void operation::end() noexcept {
+  if (!completed_) {
+    const operation_ptr last(this);  // delivering may share it once more
+    return complete(outcome::failed(errc::abandoned, to_string(stream())));
+  }
+  delete this;
 }
 
 failure current_failure(errc otherwise) {

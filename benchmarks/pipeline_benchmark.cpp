@@ -78,7 +78,7 @@ public:
   void enrol_all() {
     std::atomic<std::size_t> open{what_.products};
     for (const auto& id : ids_) {
-      const auto done = [&open](actors::outcome&&) { open.fetch_sub(1); };
+      const auto done = [&open](const actors::operation_ptr&) { open.fetch_sub(1); };
       engine_.submit(actors::operation_ptr(
           new actors::command_operation<stock::Product, stock::Enrol, decltype(done)>(id, stock::Enrol{}, {}, done)));
     }
@@ -110,8 +110,8 @@ public:
 
 private:
   void ask(std::size_t slot) {
-    auto done = [this, slot](actors::outcome&& told) {
-      asio::post(io_, [this, slot, code = told.code, rejected = told.rejected] {
+    auto done = [this, slot](const actors::operation_ptr& asked) {
+      asio::post(io_, [this, slot, code = asked->held.code, rejected = asked->held.rejected] {
         if (code != errc{} || rejected) {
           std::fprintf(stderr, "a command failed: %s\n", make_error_code(code).message().c_str());
           std::abort();

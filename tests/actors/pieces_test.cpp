@@ -13,7 +13,9 @@ namespace cairn::actors {
 namespace {
 
 operation_ptr numbered(int number, std::vector<int>& told) {
-  const auto complete = [number, &told](outcome&& answer) { told.push_back(answer.code == errc::abandoned ? -number : number); };
+  const auto complete = [number, &told](const operation_ptr& asked) {
+    told.push_back(asked->held.code == errc::abandoned ? -number : number);
+  };
   return operation_ptr(new command_operation<stock::Product, stock::Enrol, decltype(complete)>(std::to_string(number),
                                                                                                stock::Enrol{}, {}, complete));
 }

@@ -91,18 +91,47 @@ class completion {
 public:
   explicit completion(Handler handler) : handler_(std::move(handler)), work_(boost::asio::get_associated_executor(handler_)) {}
 
-  /// Posts the handler with its arguments; to be called once.
+  /// Posts the handler with its arguments. Of this and answer(), one is called, once.
   template <class... Value>
   void operator()(errc code, Value... value) {
     // The work goes along: once the handler has run, its execution context may be gone.
     const auto executor = work_.get_executor();
     auto call = [handler = std::move(handler_), work = std::move(work_), code, ... value = std::move(value)]() mutable {
-      std::move(handler)(code == errc{} ? boost::system::error_code{} : make_asio_code(code), std::move(value)...);
+      std::move(handler)(as_asio(code), std::move(value)...);
     };
     boost::asio::post(executor, boost::asio::bind_executor(executor, std::move(call)));
   }
 
+  /// Posts the handler with what `Make` makes of the operation, (errc, value), in which this completion lives.
+  template <class Make>
+  void answer(actors::operation_ptr asked, Make) {
+    const auto executor = work_.get_executor();
+    boost::asio::post(executor, posted_answer<Make>{std::move(asked), this});
+  }
+
 private:
+  // Carries the operation instead of the answer, and in the operation's own memory: nothing is copied or allocated on the way.
+  template <class Make>
+  struct posted_answer {
+    actors::operation_ptr asked;
+    completion* self;
+
+    using allocator_type = actors::operation_allocator<void>;
+    allocator_type get_allocator() const noexcept { return allocator_type(*asked); }
+
+    void operator()() {
+      auto handler = std::move(self->handler_);
+      const auto work = std::move(self->work_);
+      auto [code, value] = Make{}(*asked);
+      asked = {};
+      std::move(handler)(as_asio(code), std::move(value));
+    }
+  };
+
+  static boost::system::error_code as_asio(errc code) {
+    return code == errc{} ? boost::system::error_code{} : make_asio_code(code);
+  }
+
   Handler handler_;
   boost::asio::executor_work_guard<boost::asio::associated_executor_t<Handler>> work_;
 };
@@ -136,34 +165,54 @@ private:
 template <class Value>
 struct blocking_completion {
   blocking_slot<Value>* slot;
+
   void operator()(errc code, Value value) { slot->set(code, std::move(value)); }
+
+  template <class Make>
+  void answer(const actors::operation_ptr& asked, Make make) {
+    auto [code, value] = make(*asked);
+    slot->set(code, std::move(value));
+  }
 };
 
 template <Aggregate A, class Command>
 using answer_of = answer<typename actors::decision_of<A, Command>::result_type>;
 
-template <class Result, class Complete>
-void complete_with_answer(Complete& complete, actors::outcome&& told) {
-  answer<Result> given;
-  given.version = told.version;
-  given.events = told.events;
-  given.repeated = told.repeated;
-  if (told.rejected) given.rejected = rejection{std::move(told.reason)};
-  if constexpr (!std::is_void_v<Result>) {
-    if (told.code == errc{} && !told.rejected) {
-      try {
-        given.result = codec::decode<Result>(told.result);
-      } catch (...) {
-        // A fresh result has been read back before. The first answer to this command id had another type.
-        told.code = errc::invalid_argument;
-        told.detail = "this command id was first used by a command with another result: " +
-                      actors::current_failure(errc::invalid_argument).detail;
+/// What became of a command, as its asker is told.
+template <class Result>
+struct make_answer {
+  std::pair<errc, answer<Result>> operator()(actors::operation& asked) const {
+    auto& told = asked.held;
+    answer<Result> given;
+    given.version = told.version;
+    given.events = told.events;
+    given.repeated = told.repeated;
+    if (told.rejected) given.rejected = rejection{std::move(told.reason)};
+    if constexpr (!std::is_void_v<Result>) {
+      if (told.code == errc{} && !told.rejected) {
+        try {
+          given.result = codec::decode<Result>(told.result);
+        } catch (...) {
+          // A fresh result has been read back before. The first answer to this command id had another type.
+          told.code = errc::invalid_argument;
+          told.detail = "this command id was first used by a command with another result: " +
+                        actors::current_failure(errc::invalid_argument).detail;
+        }
       }
     }
+    given.detail = std::move(told.detail);
+    return {told.code, std::move(given)};
   }
-  given.detail = std::move(told.detail);
-  complete(told.code, std::move(given));
-}
+};
+
+/// What a look has seen, as its asker is told.
+template <Aggregate A>
+struct make_versioned {
+  std::pair<errc, versioned<A>> operator()(actors::operation& asked) const {
+    auto& look = static_cast<actors::look_operation<A>&>(asked);
+    return {look.held.code, versioned<A>{std::move(look.seen), look.held.version, std::move(look.held.detail)}};
+  }
+};
 
 /// A read of the journal, on a reader's thread. `Read` makes the value, or throws.
 template <class Value, class Read, class Complete>
@@ -286,24 +335,25 @@ public:
     require_command<A, command_type>();
     detail::require_survives_await<Command, std::remove_cvref_t<Token>>();
     detail::require_survives_await<Options, std::remove_cvref_t<Token>>();
-    return boost::asio::async_initiate<Token, void(boost::system::error_code, detail::answer_of<A, command_type>)>(
-        [this](auto handler, std::string to, command_type what, command_options how) {
-          submit<A>(std::move(to), std::move(what), std::move(how), detail::completion(std::move(handler)));
-        },
-        token, std::string(id), std::forward<Command>(command), std::forward<Options>(options));
+    return initiate<A, command_type>(id, std::forward<Command>(command),
+                                     std::make_unique<const command_options>(std::forward<Options>(options)),
+                                     std::forward<Token>(token));
   }
   template <class A, class Command, class Token>
   requires(!std::same_as<std::remove_cvref_t<Token>, command_options>) auto ask(std::string_view id, Command&& command,
                                                                                 Token&& token) {
-    const command_options defaults;
-    return ask<A>(id, std::forward<Command>(command), defaults, std::forward<Token>(token));
+    using command_type = std::remove_cvref_t<Command>;
+    require_command<A, command_type>();
+    detail::require_survives_await<Command, std::remove_cvref_t<Token>>();
+    return initiate<A, command_type>(id, std::forward<Command>(command), {}, std::forward<Token>(token));
   }
   /// The same, blocking. Throws cairn::error.
   template <class A, class Command>
   auto ask(std::string_view id, Command command, command_options options = {}) {
     require_command<A, Command>();
     detail::blocking_slot<detail::answer_of<A, Command>> slot;
-    submit<A>(std::string(id), std::move(command), std::move(options), detail::blocking_completion{&slot});
+    submit<A>(std::string(id), std::move(command), std::make_unique<const command_options>(std::move(options)),
+              detail::blocking_completion{&slot});
     return slot.wait();
   }
 
@@ -379,11 +429,20 @@ public:
   std::size_t in_flight() const noexcept { return core_.in_flight(); }
 
 private:
+  template <class A, class Command, class Token>
+  auto initiate(std::string_view id, auto&& command, actors::boxed_options options, Token&& token) {
+    return boost::asio::async_initiate<Token, void(boost::system::error_code, detail::answer_of<A, Command>)>(
+        [this](auto handler, std::string to, Command what, actors::boxed_options how) {
+          submit<A>(std::move(to), std::move(what), std::move(how), detail::completion(std::move(handler)));
+        },
+        token, std::string(id), std::forward<decltype(command)>(command), std::move(options));
+  }
+
   template <class A, class Command, class Complete>
-  void submit(std::string id, Command command, command_options options, Complete complete) {
+  void submit(std::string id, Command command, actors::boxed_options options, Complete complete) {
     using result_type = typename actors::decision_of<A, Command>::result_type;
-    auto done = [complete = std::move(complete)](actors::outcome&& told) mutable {
-      detail::complete_with_answer<result_type>(complete, std::move(told));
+    auto done = [complete = std::move(complete)](actors::operation_ptr asked) mutable {
+      complete.answer(std::move(asked), detail::make_answer<result_type>{});
     };
     core_.submit(actors::operation_ptr(new actors::command_operation<A, Command, decltype(done)>(
         std::move(id), std::move(command), std::move(options), std::move(done))));
@@ -391,10 +450,10 @@ private:
 
   template <class A, class Complete>
   void look(std::string id, Complete complete) {
-    auto done = [complete = std::move(complete)](actors::outcome&& told, A&& seen) mutable {
-      complete(told.code, versioned<A>{std::move(seen), told.version, std::move(told.detail)});
+    auto done = [complete = std::move(complete)](actors::operation_ptr asked) mutable {
+      complete.answer(std::move(asked), detail::make_versioned<A>{});
     };
-    core_.submit(actors::operation_ptr(new actors::look_operation<A, decltype(done)>(std::move(id), std::move(done))));
+    core_.submit(actors::operation_ptr(new actors::completing_look<A, decltype(done)>(std::move(id), std::move(done))));
   }
 
   template <class A, class When, class Complete>

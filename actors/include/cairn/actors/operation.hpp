@@ -10,6 +10,7 @@
 #include <cairn/journal.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -78,9 +79,10 @@ struct outcome {
 /// The frames that a decision becomes, and what is the same for all of them.
 class draft {
 public:
-  /// `options` and `stream` must live as long as the draft.
-  draft(stream_view stream, cairn::version current, timestamp recorded_at, const command_options& options)
-      : stream_(stream), current_(current), recorded_at_(recorded_at), options_(options) {}
+  /// Frames go behind what `frames` holds already. It, `options` and `stream` must live as long as the draft.
+  draft(std::string& frames, stream_view stream, cairn::version current, timestamp recorded_at, const command_options& options)
+      : frames_(frames), before_(frames.size()), stream_(stream), current_(current), recorded_at_(recorded_at),
+        options_(options) {}
 
   /// Appends the frame of the next event. `result` belongs to the last one. Throws error(errc::invalid_argument) where the
   /// event or the whole decision is beyond its limit.
@@ -88,15 +90,18 @@ public:
            std::uint32_t count, std::string_view result);
 
   std::uint32_t events() const noexcept { return events_; }
-  std::string take_frames() noexcept { return std::move(frames_); }
+
+  /// Takes the frames out again.
+  void discard() { frames_.resize(before_); }
 
 private:
+  std::string& frames_;
+  std::size_t before_;
   stream_view stream_;
   cairn::version current_;
   timestamp recorded_at_;
   const command_options& options_;
   std::uint32_t events_ = 0;
-  std::string frames_;
 };
 
 /// Told after each event that an operation applies.
@@ -117,20 +122,24 @@ protected:
   ~doorkeeper() = default;
 };
 
-/// Something asked of one aggregate: a command, or a look at its state. Completed exactly once, at the latest by its destructor.
-/// It holds a place among those in flight until it is completed; where it is completed early, until it is gone.
+/// What a command brings along, out of line: most bring nothing, and null stands for the defaults.
+using boxed_options = std::unique_ptr<const command_options>;
+
+/// Something asked of one aggregate: a command, or a look at its state. Completed exactly once, at the latest when nobody holds it
+/// any more (errc::abandoned). It holds a place among those in flight until it is completed; where it is completed early, until
+/// it is gone.
 ///
-/// Owned by reference counting (it rides in messages); used by one actor at a time.
+/// Owned by reference counting (it rides in messages); used by one thread at a time.
 class operation {
 public:
-  operation(const aggregate_type& type, std::string id, command_options options);
+  operation(const aggregate_type& type, std::string id, boxed_options options);
   operation(const operation&) = delete;
   operation& operator=(const operation&) = delete;
 
   const aggregate_type& type() const noexcept { return type_; }
   stream_view stream() const noexcept { return {type_.category, id_}; }
   std::size_t hash() const noexcept { return hash_; }
-  const command_options& options() const noexcept { return options_; }
+  const command_options& options() const noexcept { return options_ ? *options_ : defaults; }
   bool completed() const noexcept { return completed_; }
 
   /// Asks the state what shall happen. Events go into `into`, and are kept, as they read back from their bytes, for evolve().
@@ -140,42 +149,85 @@ public:
   /// Applies the events that decide() kept, telling `observer` after each.
   virtual void evolve(hosted_state& state, evolve_observer& observer) noexcept = 0;
 
-  /// Gives the answer to whoever asked. Later calls do nothing.
-  void complete(outcome&& answer) noexcept;
+  /// Gives `held` to whoever asked. Later calls do nothing.
+  void complete() noexcept;
+  void complete(outcome&& result) noexcept;
 
   /// The same, but the operation keeps its place: it is still in somebody's queue, and must count until it leaves that.
-  void complete_early(outcome&& answer) noexcept;
+  void complete_early(outcome&& result) noexcept;
 
   /// Told once that the place is free. Null where nobody counts.
   doorkeeper* admitted_by = nullptr;
   /// The next operation in whichever list holds this one.
   operation* next = nullptr;
-  /// Set by the aggregate while the answer waits for `after` to be durable.
+  /// The answer: while it waits for `after` to be durable, and when it is delivered.
   outcome held;
   version after;
 
 protected:
   virtual ~operation() { leave(); }
-  virtual void deliver(outcome&& answer) noexcept = 0;
-  /// To be called by the destructor of the class that implements deliver().
-  void complete_abandoned() noexcept;
+  /// Hands `held` to whoever asked. Called once; may share the operation for as long as that takes.
+  virtual void deliver() noexcept = 0;
 
 private:
+  static const command_options defaults;
+
+  template <class T>
+  friend class operation_allocator;
   friend void intrusive_ptr_add_ref(operation* one) noexcept { one->references_.fetch_add(1, std::memory_order_relaxed); }
   friend void intrusive_ptr_release(operation* one) noexcept {
-    if (one->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete one;
+    if (one->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) one->end();
   }
 
+  void end() noexcept;
   void leave() noexcept {
     if (auto* keeper = std::exchange(admitted_by, nullptr)) keeper->leave();
   }
 
   std::atomic<std::uint32_t> references_{0};
   bool completed_ = false;
+  bool room_taken_ = false;
   const aggregate_type& type_;
   std::string id_;
   std::size_t hash_;
-  command_options options_;
+  boxed_options options_;
+  alignas(std::max_align_t) std::byte room_[128];  // for operation_allocator
+};
+
+/// Memory for what delivers an operation's answer (a handler on its way through an executor, say): the operation has room for one
+/// such thing, so that answering allocates nothing. What is larger, or comes second, is allocated as usual. The operation must
+/// live until all is deallocated.
+template <class T>
+class operation_allocator {
+public:
+  using value_type = T;
+
+  explicit operation_allocator(operation& owner) noexcept : owner_(&owner) {}
+  template <class Other>
+  operation_allocator(const operation_allocator<Other>& other) noexcept : owner_(other.owner_) {}
+
+  T* allocate(std::size_t count) {
+    const auto bytes = count * sizeof(T);
+    if (owner_->room_taken_ || bytes > sizeof owner_->room_ || alignof(T) > alignof(std::max_align_t)) {
+      return std::allocator<T>().allocate(count);
+    }
+    owner_->room_taken_ = true;
+    return reinterpret_cast<T*>(owner_->room_);
+  }
+  void deallocate(T* memory, std::size_t count) noexcept {
+    if (reinterpret_cast<std::byte*>(memory) != owner_->room_) return std::allocator<T>().deallocate(memory, count);
+    owner_->room_taken_ = false;
+  }
+
+  template <class Other>
+  bool operator==(const operation_allocator<Other>& other) const noexcept {
+    return owner_ == other.owner_;
+  }
+
+private:
+  template <class Other>
+  friend class operation_allocator;
+  operation* owner_;
 };
 
 /// Owns a share of an operation. As small as the pointer; copies share.

@@ -1,6 +1,7 @@
 // Operations with their types: a command of an aggregate type, and a look at its state. Templates over the compiled actors.
 //
-// `Complete` is called once with what became of the operation, from whichever thread that happens on. Knows nothing of CAF.
+// `Complete` is `void(operation_ptr)`. It is called once, from whichever thread that happens on, with the operation whose `held`
+// says what became of it; it lives in that operation. Knows nothing of CAF.
 #pragma once
 
 #include <cairn/actors/operation.hpp>
@@ -17,16 +18,15 @@ namespace cairn::actors {
 template <Aggregate A, class Command>
 using decision_of = std::remove_cvref_t<decltype(std::declval<const A&>().decide(std::declval<const Command&>()))>;
 
-/// A command on its way to an aggregate. Complete: `void(outcome&&)`.
+/// A command on its way to an aggregate.
 template <Aggregate A, class Command, class Complete>
 class command_operation final : public operation {
   using decision_type = decision_of<A, Command>;
   using result_type = typename decision_type::result_type;
 
 public:
-  command_operation(std::string id, Command command, command_options options, Complete complete)
+  command_operation(std::string id, Command command, boxed_options options, Complete complete)
       : operation(type_of<A>, std::move(id), std::move(options)), command_(std::move(command)), complete_(std::move(complete)) {}
-  ~command_operation() override { complete_abandoned(); }
 
   void decide(const hosted_state& state, draft& into, outcome& answer) override {
     decision_.emplace(static_cast<const hosted<A>&>(state).value.decide(command_));
@@ -46,8 +46,7 @@ public:
     }
     // What is kept for evolve() is what the bytes say: an event that does not read back never becomes durable, and the live
     // state can never differ from a replayed one.
-    std::string payload;
-    payload.reserve(120);
+    static thread_local std::string payload;  // keeps its memory from command to command
     for (std::size_t index = 0; index < events.size(); ++index) {
       payload.clear();
       record_view written;
@@ -75,27 +74,33 @@ public:
   }
 
 private:
-  void deliver(outcome&& told) noexcept override { complete_(std::move(told)); }
+  void deliver() noexcept override { complete_(operation_ptr(this)); }
 
   Command command_;
   std::optional<decision_type> decision_;
   Complete complete_;
 };
 
-/// A look at an aggregate's present state: a command that decides nothing. Complete: `void(outcome&&, A&&)`.
-template <Aggregate A, class Complete>
-class look_operation final : public operation {
+/// A look at an aggregate's present state: a command that decides nothing.
+template <Aggregate A>
+class look_operation : public operation {
 public:
-  look_operation(std::string id, Complete complete) : operation(type_of<A>, std::move(id), {}), complete_(std::move(complete)) {}
-  ~look_operation() override { complete_abandoned(); }
+  explicit look_operation(std::string id) : operation(type_of<A>, std::move(id), {}) {}
 
-  void decide(const hosted_state& state, draft&, outcome&) override { seen_ = static_cast<const hosted<A>&>(state).value; }
+  void decide(const hosted_state& state, draft&, outcome&) override { seen = static_cast<const hosted<A>&>(state).value; }
   void evolve(hosted_state&, evolve_observer&) noexcept override {}
 
-private:
-  void deliver(outcome&& told) noexcept override { complete_(std::move(told), std::move(seen_)); }
+  A seen;
+};
 
-  A seen_;
+template <Aggregate A, class Complete>
+class completing_look final : public look_operation<A> {
+public:
+  completing_look(std::string id, Complete complete) : look_operation<A>(std::move(id)), complete_(std::move(complete)) {}
+
+private:
+  void deliver() noexcept override { complete_(operation_ptr(this)); }
+
   Complete complete_;
 };
 
