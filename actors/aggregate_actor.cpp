@@ -15,7 +15,8 @@ constexpr std::uint32_t appends_in_flight_max = 2;
 aggregate_actor::aggregate_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues,
                                  const aggregate_type& type, std::string id)
     : caf::event_based_actor(config), shared_(shared), crew_(colleagues), type_(type), id_(std::move(id)),
-      commands_(shared.bounds.command_ids_kept), retry_pause_(shared.bounds.recovery_retry_min) {}
+      commands_(shared.bounds.command_ids_kept), answers_(std::make_shared<pending_answers>()),
+      retry_pause_(shared.bounds.recovery_retry_min) {}
 
 caf::behavior aggregate_actor::make_behavior() {
   begin_recovery();
@@ -36,6 +37,7 @@ caf::behavior aggregate_actor::make_behavior() {
       [this](const passivate& message) {
         ending_ = true;
         snapshot_at_end_ = message.snapshot;
+        want_what_is_needed();
         end_if_done();
       },
   };
@@ -43,7 +45,7 @@ caf::behavior aggregate_actor::make_behavior() {
 
 void aggregate_actor::on_exit() {
   // Whoever still waits is told by the operations' destructors.
-  pending_ = {};
+  answers_->abandon();
   waiting_ = {};
   state_.reset();
 }
@@ -85,14 +87,14 @@ void aggregate_actor::decide(operation_ptr asked) {
   if (const auto* first = commands_.find(options.command_id)) {
     answer.version = first->last;
     answer.events = first->events;
-    answer.result = first->result;
+    answer.text = first->result;
     answer.repeated = true;
     return answer_when_durable(std::move(asked), std::move(answer));
   }
   if (!options.expected.admits(version_)) {
     answer.code = errc::version_conflict;
-    answer.detail = to_string(stream()) + " is at version " + std::to_string(version_.value) + ", the command expected version " +
-                    std::to_string(options.expected.required()->value);
+    answer.text = to_string(stream()) + " is at version " + std::to_string(version_.value) + ", the command expected version " +
+                  std::to_string(options.expected.required()->value);
     return answer_when_durable(std::move(asked), std::move(answer));
   }
 
@@ -113,24 +115,19 @@ void aggregate_actor::decide(operation_ptr asked) {
   recorded_at_ = recorded_at;
   answer.events = events.events();
   answer.version = version_ + answer.events;
-  commands_.remember(options.command_id, answer.version, answer.events, answer.result);
+  commands_.remember(options.command_id, answer.version, answer.events, answer.text);
   asked->evolve(*state_, *this);
   answer_when_durable(std::move(asked), std::move(answer));
-  if (!crew_.journal) {
-    events.discard();
-    durable_ = version_;
-    return answer_durable();
-  }
+  if (!crew_.journal) return events.discard();
   unsent_events_ += events.events();
   send_appends();
 }
 
 void aggregate_actor::send_appends() {
-  if (unsent_events_ == 0 || appends_in_flight_ >= appends_in_flight_max) return;
-  ++appends_in_flight_;
+  if (unsent_events_ == 0 || !answers_->begin_append(appends_in_flight_max)) return;
   const version expected{version_.value - unsent_events_};
   send(crew_.journal, append_request{stream_id(stream()), expected, std::exchange(unsent_events_, 0),
-                                     std::exchange(unsent_frames_, {}), incarnation_});
+                                     std::exchange(unsent_frames_, {}), incarnation_, answers_});
 }
 
 void aggregate_actor::evolved() {
@@ -140,59 +137,49 @@ void aggregate_actor::evolved() {
 }
 
 void aggregate_actor::answer_when_durable(operation_ptr asked, outcome&& answer) {
-  // The answer has seen everything up to version_, and must not be heard before that is durable.
-  if (version_ <= durable_) {
-    asked->complete(std::move(answer));
-    return;
-  }
-  asked->after = version_;
   asked->held = std::move(answer);
+  // The answer has seen everything up to version_, and must not be heard before that is durable.
+  if (version_ <= answers_->durable() || !crew_.journal) return operation::complete(std::move(asked));
   watch_deadline(*asked);
-  pending_.push(std::move(asked));
+  answers_->hold(std::move(asked), version_);
 }
 
 // -- what the journal says
 
 void aggregate_actor::take(const append_result& result) {
-  appends_in_flight_ -= std::min(appends_in_flight_, result.appends);
-  if (result.incarnation != incarnation_) {
+  if (result.incarnation != incarnation_ || phase_ != phase::running) {
     // Of an earlier incarnation: its commands have been answered. Recovery may have waited for the last of them.
-    if (phase_ == phase::recovering && !recovery_requested_ && appends_in_flight_ == 0) begin_recovery();
+    answers_->settle(result.appends, {});
+    if (phase_ == phase::recovering && !recovery_requested_ && !answers_->an_append_is_on_its_way()) begin_recovery();
     return;
   }
-  if (phase_ != phase::running) return;
-  durable_ = std::max(durable_, std::min(result.durable_through, version_));
-  answer_durable();
+  answers_->settle(result.appends, std::min(result.durable_through, version_));
+  send_durable_snapshots();
   if (result.code != errc{}) {
     forget_what_is_not_durable(result.code, result.detail, result.stands);
   } else {
     send_appends();
+    want_what_is_needed();
   }
   end_if_done();
 }
 
-void aggregate_actor::answer_durable() {
-  while (!pending_.empty() && pending_.front().after <= durable_) {
-    pending_.pop()->complete();
-  }
-  send_durable_snapshots();
+void aggregate_actor::want_what_is_needed() {
+  answers_->want_results(ending_ || phase_ == phase::recovering || unsent_events_ > 0 || !taken_snapshots_.empty());
 }
 
 void aggregate_actor::forget_what_is_not_durable(errc code, const std::string& detail, version stands) {
-  while (!pending_.empty()) {
-    auto failure = outcome::failed(code, detail);
-    failure.version = stands;
-    pending_.pop()->complete(std::move(failure));
-  }
+  auto failure = outcome::failed(code, detail);
+  failure.version = stands;
+  answers_->fail(failure, ++incarnation_);
   unsent_events_ = 0;
   unsent_frames_.clear();
   taken_snapshots_.clear();
   state_.reset();
   phase_ = phase::recovering;
   recovery_requested_ = false;
-  ++incarnation_;
   // Appends that are still on their way may yet be stored: only when the last is answered does the journal say what stands.
-  if (appends_in_flight_ == 0) begin_recovery();
+  if (!answers_->an_append_is_on_its_way()) begin_recovery();
 }
 
 // -- recovery
@@ -213,12 +200,14 @@ void aggregate_actor::take(recovery_result& result) {
   if (!result.aggregate) return fail(result.code, result.detail);
   auto& found = *result.aggregate;
   state_ = std::move(found.state);
-  version_ = durable_ = found.version;
+  version_ = found.version;
+  answers_->recovered_at(version_);
   recorded_at_ = found.recorded_at;
   commands_ = std::move(found.commands);
   last_snapshot_ = found.snapshot;
   phase_ = phase::running;
   retry_pause_ = shared_.bounds.recovery_retry_min;
+  want_what_is_needed();
   decide_waiting();
   end_if_done();
 }
@@ -245,6 +234,7 @@ void aggregate_actor::take_snapshot() {
   if (!crew_.snapshots) return;
   try {
     taken_snapshots_.emplace_back(version_, encode_snapshot(version_, recorded_at_, type_.schema_version, *state_, commands_));
+    want_what_is_needed();
   } catch (...) {
     // The user's own packing of the state may throw. That costs the next recovery time, and nobody anything else.
     shared_.stats.failed_snapshots.fetch_add(1, std::memory_order_relaxed);
@@ -254,10 +244,11 @@ void aggregate_actor::take_snapshot() {
 }
 
 void aggregate_actor::send_durable_snapshots() {
-  while (!taken_snapshots_.empty() && taken_snapshots_.front().first <= durable_) {
+  const auto durable = answers_->durable();
+  while (!taken_snapshots_.empty() && taken_snapshots_.front().first <= durable) {
     auto& [at, bytes] = taken_snapshots_.front();
     // Where the writer cannot keep up, only the newest is kept for it: the others would be pruned at once.
-    const bool newer = taken_snapshots_.size() > 1 && taken_snapshots_[1].first <= durable_;
+    const bool newer = taken_snapshots_.size() > 1 && taken_snapshots_[1].first <= durable;
     if (snapshots_in_flight_ >= snapshots_in_flight_max && !newer) return;
     if (snapshots_in_flight_ < snapshots_in_flight_max) {
       last_snapshot_ = at;
@@ -269,7 +260,7 @@ void aggregate_actor::send_durable_snapshots() {
 }
 
 void aggregate_actor::end_if_done() {
-  if (!ending_ || phase_ == phase::recovering || !pending_.empty() || appends_in_flight_ > 0) return;
+  if (!ending_ || phase_ == phase::recovering || !answers_->all_done()) return;
   if (phase_ == phase::running && std::exchange(snapshot_at_end_, false) && last_snapshot_ < version_ &&
       shared_.bounds.snapshot_every_events > 0) {
     take_snapshot();
@@ -308,7 +299,7 @@ void aggregate_actor::check_deadlines() {
       watch_deadline(asked);
     };
   };
-  pending_.for_each(check(errc::timed_out));
+  answers_->for_each(check(errc::timed_out));
   waiting_.for_each(check(errc::deadline_passed));
 }
 

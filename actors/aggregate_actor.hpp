@@ -39,7 +39,7 @@ private:
 
   // What the journal says.
   void take(const append_result& result);
-  void answer_durable();
+  void want_what_is_needed();
   void forget_what_is_not_durable(errc code, const std::string& detail, version stands);
 
   // Recovery.
@@ -63,15 +63,13 @@ private:
 
   std::unique_ptr<hosted_state> state_;
   version version_;        // of state_; may be ahead of the disk
-  version durable_;        // what the journal has acknowledged
   timestamp recorded_at_;  // of the last event
   command_window commands_;
 
-  operation_queue pending_;    // decided, waiting for their version to be durable
-  operation_queue waiting_;    // not decided yet: the state is being recovered
-  std::string unsent_frames_;  // of events that are decided and not sent yet: the last of version_
+  std::shared_ptr<pending_answers> answers_;  // of what is decided and not durable yet
+  operation_queue waiting_;                   // not decided yet: the state is being recovered
+  std::string unsent_frames_;                 // of events that are decided and not sent yet: the last of version_
   std::uint32_t unsent_events_ = 0;
-  std::uint32_t appends_in_flight_ = 0;
   std::uint32_t snapshots_in_flight_ = 0;
   std::uint64_t incarnation_ = 1;  // changes with every recovery, so that what belongs to an earlier one can be told
   phase phase_ = phase::recovering;

@@ -29,30 +29,31 @@ const command_options operation::defaults;
 operation::operation(const aggregate_type& type, std::string id, boxed_options options)
     : type_(type), id_(std::move(id)), hash_(stream_hash{}({type.category, id_})), options_(std::move(options)) {}
 
-void operation::complete() noexcept {
-  if (std::exchange(completed_, true)) return;
-  leave();  // first: the handler may ask again at once
-  deliver();
+void operation::complete(operation_ptr asked) noexcept {
+  if (std::exchange(asked->completed_, true)) return;
+  asked->leave();  // first: the handler may ask again at once
+  auto* const self = &*asked;
+  self->deliver(std::move(asked));
 }
 
-void operation::complete(outcome&& result) noexcept {
+void operation::complete(outcome&& answer) noexcept {
   if (completed_) return;
-  held = std::move(result);
-  complete();
+  held = std::move(answer);
+  complete(operation_ptr(this));
 }
 
-void operation::complete_early(outcome&& result) noexcept {
+void operation::complete_early(outcome&& answer) noexcept {
   if (std::exchange(completed_, true)) return;
-  held = std::move(result);
-  deliver();
+  held = std::move(answer);
+  deliver(operation_ptr(this));
 }
 
 void operation::end() noexcept {
-  if (!completed_) {
-    const operation_ptr last(this);  // delivering may share it once more
-    return complete(outcome::failed(errc::abandoned, to_string(stream())));
+  if (completed_) {
+    delete this;
+  } else {
+    complete(outcome::failed(errc::abandoned, to_string(stream())));
   }
-  delete this;
 }
 
 failure current_failure(errc otherwise) {

@@ -1,5 +1,6 @@
 // The parts of the actors that need no actor: the queue, the window of command ids.
 #include <cairn/actors/command_window.hpp>
+#include <cairn/actors/pending_answers.hpp>
 #include <cairn/actors/typed_operation.hpp>
 
 #include "product.hpp"
@@ -28,8 +29,8 @@ TEST_CASE("operations leave a queue in the order in which they came, and those l
     operation_queue queue;
     for (int number = 1; number <= 4; ++number) queue.push(numbered(number, told));
     CHECK(queue.size() == 4);
-    queue.pop()->complete({});
-    queue.pop()->complete({});
+    queue.pop()->complete(outcome{});
+    queue.pop()->complete(outcome{});
     CHECK(told == std::vector<int>{1, 2});
   }
   CHECK(told == std::vector<int>{1, 2, -3, -4});
@@ -38,9 +39,54 @@ TEST_CASE("operations leave a queue in the order in which they came, and those l
 TEST_CASE("an operation is answered once, whoever tries") {
   std::vector<int> told;
   const auto one = numbered(1, told);
-  one->complete({});
+  one->complete(outcome{});
   one->complete(outcome::failed(errc::overloaded, ""));
   CHECK(told == std::vector<int>{1});
+}
+
+TEST_CASE("answers wait for their version, and the journal leaves to the aggregate what that wants to know") {
+  std::vector<int> told;
+  pending_answers answers;
+  answers.hold(numbered(1, told), version{1});
+  answers.hold(numbered(2, told), version{2});
+  answers.hold(numbered(3, told), version{2});
+  REQUIRE(answers.begin_append(2));
+  REQUIRE(answers.begin_append(2));
+  CHECK(answers.settle_unless_wanted(1, 1, version{1}));
+  CHECK(told == std::vector<int>{1});
+  answers.hold(numbered(4, told), version{1});  // durable already
+  CHECK(told == std::vector<int>{1, 4});
+
+  REQUIRE(answers.begin_append(2));
+  CHECK_FALSE(answers.begin_append(2));  // and so wants the next result
+  CHECK_FALSE(answers.settle_unless_wanted(1, 1, version{2}));
+  CHECK(answers.durable() == version{1});
+  answers.settle(1, version{2});
+  CHECK(told == std::vector<int>{1, 4, 2, 3});
+  CHECK(answers.an_append_is_on_its_way());
+  CHECK_FALSE(answers.all_done());
+  answers.want_results(false);
+  CHECK(answers.settle_unless_wanted(1, 1, version{3}));
+  CHECK(answers.all_done());
+}
+
+TEST_CASE("what waits fails with its append, and results of the incarnation before are the aggregate's to take") {
+  std::vector<int> told;
+  pending_answers answers;
+  answers.hold(numbered(1, told), version{1});
+  REQUIRE(answers.begin_append(2));
+  REQUIRE(answers.begin_append(2));
+  answers.fail(outcome::failed(errc::abandoned, "the disk says no"), 2);
+  CHECK(told == std::vector<int>{-1});
+  CHECK_FALSE(answers.settle_unless_wanted(1, 1, version{1}));
+  answers.settle(2, {});
+  answers.recovered_at(version{7});
+  CHECK(answers.durable() == version{7});
+  CHECK_FALSE(answers.settle_unless_wanted(1, 1, version{8}));
+  CHECK(answers.settle_unless_wanted(2, 0, version{8}));
+  answers.hold(numbered(2, told), version{9});
+  answers.abandon();
+  CHECK(told == std::vector<int>{-1, -2});
 }
 
 TEST_CASE("the window forgets the oldest id first, and one without capacity remembers nothing") {

@@ -54,19 +54,19 @@ MUTATIONS = [
     Mutation("gap_in_positions", STORE, [(
         "      from = from + 1;\n", "      from = from + (here.value % 50 == 49 ? 2 : 1);\n")]),
     Mutation("answer_before_what_it_saw_is_durable", AGGREGATE, [(
-        "  if (version_ <= durable_) {", "  if (version_ <= durable_ || answer.events == 0) {")]),
+        "  if (version_ <= answers_->durable() ||", "  if (version_ <= answers_->durable() || asked->held.events == 0 ||")]),
     Mutation("successor_does_not_wait_for_the_killed", DIRECTORY, [(
         "    if (!settled && crew_.journal) return", "    if (!settled && crew_.journal && false) return")]),
     Mutation("recovery_does_not_wait_for_appends", AGGREGATE, [(
-        "  if (appends_in_flight_ == 0) begin_recovery();\n}", "  begin_recovery();\n}")]),
+        "  if (!answers_->an_append_is_on_its_way()) begin_recovery();\n}", "  begin_recovery();\n}")]),
     Mutation("late_acknowledgement_taken_for_a_new_one", AGGREGATE, [(
-        "  if (result.incarnation != incarnation_) {", "  if (false) {")]),
+        "  if (result.incarnation != incarnation_ || phase_ != phase::running) {", "  if (phase_ != phase::running) {")]),
     Mutation("expected_version_of_what_is_durable", AGGREGATE, [(
-        "  if (!options.expected.admits(version_)) {", "  if (!options.expected.admits(durable_)) {")]),
+        "  if (!options.expected.admits(version_)) {", "  if (!options.expected.admits(answers_->durable())) {")]),
     Mutation("deadline_called_certain", AGGREGATE, [(
-        "  pending_.for_each(check(errc::timed_out));", "  pending_.for_each(check(errc::deadline_passed));")]),
+        "  answers_->for_each(check(errc::timed_out));", "  answers_->for_each(check(errc::deadline_passed));")]),
     Mutation("snapshot_before_durable", AGGREGATE, [
-        ("!taken_snapshots_.empty() && taken_snapshots_.front().first <= durable_", "!taken_snapshots_.empty()"),
+        ("!taken_snapshots_.empty() && taken_snapshots_.front().first <= durable)", "!taken_snapshots_.empty())"),
         ("  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop());",
          "  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop());\n  send_durable_snapshots();")]),
     Mutation("command_ids_of_lost_events_kept", AGGREGATE, [(

@@ -187,20 +187,20 @@ struct make_answer {
     given.version = told.version;
     given.events = told.events;
     given.repeated = told.repeated;
-    if (told.rejected) given.rejected = rejection{std::move(told.reason)};
+    if (told.rejected) given.rejected = rejection{std::move(told.text)};
     if constexpr (!std::is_void_v<Result>) {
       if (told.code == errc{} && !told.rejected) {
         try {
-          given.result = codec::decode<Result>(told.result);
+          given.result = codec::decode<Result>(told.text);
         } catch (...) {
           // A fresh result has been read back before. The first answer to this command id had another type.
           told.code = errc::invalid_argument;
-          told.detail = "this command id was first used by a command with another result: " +
-                        actors::current_failure(errc::invalid_argument).detail;
+          told.text = "this command id was first used by a command with another result: " +
+                      actors::current_failure(errc::invalid_argument).detail;
         }
       }
     }
-    given.detail = std::move(told.detail);
+    if (told.code != errc{}) given.detail = std::move(told.text);
     return {told.code, std::move(given)};
   }
 };
@@ -210,7 +210,7 @@ template <Aggregate A>
 struct make_versioned {
   std::pair<errc, versioned<A>> operator()(actors::operation& asked) const {
     auto& look = static_cast<actors::look_operation<A>&>(asked);
-    return {look.held.code, versioned<A>{std::move(look.seen), look.held.version, std::move(look.held.detail)}};
+    return {look.held.code, versioned<A>{std::move(look.seen), look.held.version, std::move(look.held.text)}};
   }
 };
 

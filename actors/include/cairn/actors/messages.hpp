@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cairn/actors/operation.hpp>
+#include <cairn/actors/pending_answers.hpp>
 #include <cairn/actors/recovery.hpp>
 
 #include <cstdint>
@@ -16,13 +17,15 @@ struct perform {
 };
 
 /// To the journal, from an aggregate: make the events of one or several decisions durable, all or none. Answered by
-/// append_result, one for all of the sender's requests in a group commit.
+/// append_result, one for all of the sender's requests in a group commit; or, where the journal has a thread of its own and all
+/// went well, by settling `answers` right there, unless they say that the aggregate wants to know.
 struct append_request {
   stream_id stream;
   version expected;
   std::uint32_t events = 0;
   std::string frames;
   std::uint64_t incarnation = 0;  ///< comes back with the answer
+  std::shared_ptr<pending_answers> answers = {};
 };
 
 /// To the aggregate, from the journal. Cumulative: everything up to `durable_through` is durable.

@@ -60,18 +60,17 @@ inline constexpr aggregate_type type_of{&typeid(A), A::category, schema_version_
 /// What became of an operation. Either `code` is set, or it was answered by the domain.
 struct outcome {
   errc code{};               ///< errc{} where the system did its part
-  std::string detail;        ///< with a code: what and where
-  cairn::version version;    ///< after the command; with errc::version_conflict, the version that stands
   std::uint32_t events = 0;  ///< how many the command stored
+  cairn::version version;    ///< after the command; with errc::version_conflict, the version that stands
   bool rejected = false;
-  std::string reason;     ///< where rejected
   bool repeated = false;  ///< the first answer to this command id, again
-  std::string result;     ///< the command's typed result, msgpack
+  /// With a code: what and where. Where rejected: the reason. Else the command's typed result, msgpack.
+  std::string text;
 
   static outcome failed(errc code, std::string detail) {
     outcome failure;
     failure.code = code;
-    failure.detail = std::move(detail);
+    failure.text = std::move(detail);
     return failure;
   }
 };
@@ -122,12 +121,49 @@ protected:
   ~doorkeeper() = default;
 };
 
+class operation;
+void intrusive_ptr_add_ref(operation* one) noexcept;
+void intrusive_ptr_release(operation* one) noexcept;
+
+/// Owns a share of an operation. As small as the pointer; copies share.
+class operation_ptr {
+public:
+  operation_ptr() = default;
+  explicit operation_ptr(operation* one) noexcept : one_(one) {
+    if (one_) intrusive_ptr_add_ref(one_);
+  }
+  operation_ptr(const operation_ptr& other) noexcept : operation_ptr(other.one_) {}
+  operation_ptr(operation_ptr&& other) noexcept : one_(std::exchange(other.one_, nullptr)) {}
+  operation_ptr& operator=(operation_ptr other) noexcept {
+    std::swap(one_, other.one_);
+    return *this;
+  }
+  ~operation_ptr() {
+    if (one_) intrusive_ptr_release(one_);
+  }
+
+  operation* operator->() const noexcept { return one_; }
+  operation& operator*() const noexcept { return *one_; }
+  explicit operator bool() const noexcept { return one_ != nullptr; }
+
+  /// Gives the share to a list; adopt() takes it back.
+  operation* release() noexcept { return std::exchange(one_, nullptr); }
+  static operation_ptr adopt(operation* one) noexcept {
+    operation_ptr owner;
+    owner.one_ = one;
+    return owner;
+  }
+
+private:
+  operation* one_ = nullptr;
+};
+
 /// What a command brings along, out of line: most bring nothing, and null stands for the defaults.
 using boxed_options = std::unique_ptr<const command_options>;
 
-/// Something asked of one aggregate: a command, or a look at its state. Completed exactly once, at the latest when nobody holds it
-/// any more (errc::abandoned). It holds a place among those in flight until it is completed; where it is completed early, until
-/// it is gone.
+/// Something asked of one aggregate: a command, or a look at its state. Completed exactly once, at the latest when nobody holds
+/// it any more (errc::abandoned). It holds a place among those in flight until it is completed; where it is completed early,
+/// until it is gone.
 ///
 /// Owned by reference counting (it rides in messages); used by one thread at a time.
 class operation {
@@ -149,50 +185,59 @@ public:
   /// Applies the events that decide() kept, telling `observer` after each.
   virtual void evolve(hosted_state& state, evolve_observer& observer) noexcept = 0;
 
-  /// Gives `held` to whoever asked. Later calls do nothing.
-  void complete() noexcept;
-  void complete(outcome&& result) noexcept;
+  /// Gives `held` to whoever asked. Where that was done before, nothing more happens.
+  static void complete(operation_ptr asked) noexcept;
+  /// The same with another answer.
+  void complete(outcome&& answer) noexcept;
 
   /// The same, but the operation keeps its place: it is still in somebody's queue, and must count until it leaves that.
-  void complete_early(outcome&& result) noexcept;
+  void complete_early(outcome&& answer) noexcept;
 
-  /// Told once that the place is free. Null where nobody counts.
-  doorkeeper* admitted_by = nullptr;
+private:
+  std::atomic<std::uint32_t> references_{0};
+  bool completed_ = false;
+  bool room_taken_ = false;
+
+public:
+  // What is used on the way back stands together: each line of memory that changes hands costs as much as a hundred instructions.
+
   /// The next operation in whichever list holds this one.
   operation* next = nullptr;
+  /// Told once that the place is free. Null where nobody counts.
+  doorkeeper* admitted_by = nullptr;
   /// The answer: while it waits for `after` to be durable, and when it is delivered.
-  outcome held;
   version after;
+  outcome held;
 
 protected:
   virtual ~operation() { leave(); }
-  /// Hands `held` to whoever asked. Called once; may share the operation for as long as that takes.
-  virtual void deliver() noexcept = 0;
+  /// Hands `held` to whoever asked. Called once, with this operation, which may be kept for as long as that takes.
+  virtual void deliver(operation_ptr self) noexcept = 0;
 
 private:
   static const command_options defaults;
 
   template <class T>
   friend class operation_allocator;
-  friend void intrusive_ptr_add_ref(operation* one) noexcept { one->references_.fetch_add(1, std::memory_order_relaxed); }
-  friend void intrusive_ptr_release(operation* one) noexcept {
-    if (one->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) one->end();
-  }
+  friend void intrusive_ptr_add_ref(operation* one) noexcept;
+  friend void intrusive_ptr_release(operation* one) noexcept;
 
   void end() noexcept;
   void leave() noexcept {
     if (auto* keeper = std::exchange(admitted_by, nullptr)) keeper->leave();
   }
 
-  std::atomic<std::uint32_t> references_{0};
-  bool completed_ = false;
-  bool room_taken_ = false;
+  alignas(std::max_align_t) std::byte room_[128];  // for operation_allocator
   const aggregate_type& type_;
   std::string id_;
   std::size_t hash_;
   boxed_options options_;
-  alignas(std::max_align_t) std::byte room_[128];  // for operation_allocator
 };
+
+inline void intrusive_ptr_add_ref(operation* one) noexcept { one->references_.fetch_add(1, std::memory_order_relaxed); }
+inline void intrusive_ptr_release(operation* one) noexcept {
+  if (one->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) one->end();
+}
 
 /// Memory for what delivers an operation's answer (a handler on its way through an executor, say): the operation has room for one
 /// such thing, so that answering allocates nothing. What is larger, or comes second, is allocated as usual. The operation must
@@ -228,39 +273,6 @@ private:
   template <class Other>
   friend class operation_allocator;
   operation* owner_;
-};
-
-/// Owns a share of an operation. As small as the pointer; copies share.
-class operation_ptr {
-public:
-  operation_ptr() = default;
-  explicit operation_ptr(operation* one) noexcept : one_(one) {
-    if (one_) intrusive_ptr_add_ref(one_);
-  }
-  operation_ptr(const operation_ptr& other) noexcept : operation_ptr(other.one_) {}
-  operation_ptr(operation_ptr&& other) noexcept : one_(std::exchange(other.one_, nullptr)) {}
-  operation_ptr& operator=(operation_ptr other) noexcept {
-    std::swap(one_, other.one_);
-    return *this;
-  }
-  ~operation_ptr() {
-    if (one_) intrusive_ptr_release(one_);
-  }
-
-  operation* operator->() const noexcept { return one_; }
-  operation& operator*() const noexcept { return *one_; }
-  explicit operator bool() const noexcept { return one_ != nullptr; }
-
-  /// Gives the share to a list; adopt() takes it back.
-  operation* release() noexcept { return std::exchange(one_, nullptr); }
-  static operation_ptr adopt(operation* one) noexcept {
-    operation_ptr owner;
-    owner.one_ = one;
-    return owner;
-  }
-
-private:
-  operation* one_ = nullptr;
 };
 
 /// Operations in order of arrival, chained through themselves: an empty one costs nothing, and pushing allocates nothing.

@@ -32,12 +32,12 @@ public:
     decision_.emplace(static_cast<const hosted<A>&>(state).value.decide(command_));
     if (const auto* no = decision_->rejected()) {
       answer.rejected = true;
-      answer.reason = no->reason;
+      answer.text = no->reason;
       return;
     }
     if constexpr (!std::is_void_v<result_type>) {
-      codec::encode(answer.result, decision_->result());
-      codec::decode<result_type>(answer.result);  // what does not read back must fail here, while it still can
+      codec::encode(answer.text, decision_->result());
+      codec::decode<result_type>(answer.text);  // what does not read back must fail here, while it still can
     }
     const auto events = decision_->events();
     if (events.size() > limits::events_per_decision_max) {
@@ -58,7 +58,7 @@ public:
           },
           events[index]);
       into.add(written.type, written.schema_version, payload, static_cast<std::uint32_t>(index),
-               static_cast<std::uint32_t>(events.size()), answer.result);
+               static_cast<std::uint32_t>(events.size()), answer.text);
       written.stream = stream();
       written.payload = payload;
       events[index] = read_event<A>(written);
@@ -71,10 +71,11 @@ public:
       cairn::evolve(value, event);
       observer.evolved();
     }
+    decision_.reset();  // here, where its memory came from
   }
 
 private:
-  void deliver() noexcept override { complete_(operation_ptr(this)); }
+  void deliver(operation_ptr self) noexcept override { complete_(std::move(self)); }
 
   Command command_;
   std::optional<decision_type> decision_;
@@ -99,7 +100,7 @@ public:
   completing_look(std::string id, Complete complete) : look_operation<A>(std::move(id)), complete_(std::move(complete)) {}
 
 private:
-  void deliver() noexcept override { complete_(operation_ptr(this)); }
+  void deliver(operation_ptr self) noexcept override { complete_(std::move(self)); }
 
   Complete complete_;
 };

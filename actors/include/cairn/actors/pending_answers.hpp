@@ -1,0 +1,73 @@
+// The answers of one aggregate that wait for the disk.
+#pragma once
+
+#include <cairn/actors/operation.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+
+namespace cairn::actors {
+
+/// What the aggregate has decided and must not say yet: each answer waits until the version that it has seen is durable.
+///
+/// Shared by the aggregate and the journal, so that the journal can answer right after its commit: usually nothing else is left
+/// to do, and the aggregate need not wake for it. Where it wants to go on from there itself (it has more to send, say), it says
+/// so with want_results(), and gets a message.
+///
+/// Thread safety: every member from any thread. The lock is this aggregate's alone, and held for a few instructions.
+class pending_answers {
+public:
+  /// Everything up to here is durable.
+  version durable() const noexcept { return version{durable_.load(std::memory_order_acquire)}; }
+
+  /// Keeps `asked`, whose answer is in `held`, until `after` is durable; answers at once where it is.
+  void hold(operation_ptr asked, version after);
+
+  /// Before an append is sent: counts it, where fewer than `most` are on their way. Where not, the results are wanted from now
+  /// on, as one of them is the moment to try again.
+  bool begin_append(std::uint32_t most);
+
+  /// `appends` of them have been answered, and everything up to `through` is durable: answers all that waited for that.
+  void settle(std::uint32_t appends, version through);
+
+  /// The same for the journal. Does nothing, and says so, where the aggregate wants the result, or has recovered since the
+  /// incarnation in which the appends were sent.
+  bool settle_unless_wanted(std::uint64_t incarnation, std::uint32_t appends, version through);
+
+  /// Whether the aggregate gets the results of its appends from now on. Where none is on its way, none will come.
+  void want_results(bool wanted);
+
+  bool an_append_is_on_its_way() const;
+  /// Nothing waits, and no append is on its way.
+  bool all_done() const;
+
+  /// Fails all that wait with a copy of `failure`. The next incarnation begins, and wants the results of the last one's appends.
+  void fail(const outcome& failure, std::uint64_t next_incarnation);
+
+  /// The present incarnation has read what the journal has.
+  void recovered_at(version durable);
+
+  /// Nobody is left to decide anything: those that wait are told so by their end.
+  void abandon();
+
+  /// Visits those that wait, in order. The lock is held: only complete_early() may be called on them.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    const std::lock_guard lock(mutex_);
+    waiting_.for_each(visit);
+  }
+
+private:
+  operation_queue settle_locked(std::uint32_t appends, version through);
+
+  mutable std::mutex mutex_;
+  operation_queue waiting_;
+  std::atomic<std::uint64_t> durable_{0};  // written under the lock
+  std::uint64_t incarnation_ = 1;          // of the aggregate, changes with every recovery
+  std::uint32_t appends_in_flight_ = 0;
+  bool results_wanted_ = false;
+};
+
+}  // namespace cairn::actors
