@@ -57,6 +57,17 @@ private:
     waiting,  // has no actor: as many live as may, and one must end first
   };
 
+  // A name whose hash is known already.
+  struct hashed_stream {
+    stream_view stream;
+    std::size_t hash;
+    operator stream_view() const noexcept { return stream; }
+  };
+  struct hash_once : stream_hash {
+    using stream_hash::operator();
+    std::size_t operator()(const hashed_stream& known) const noexcept { return known.hash; }
+  };
+
   struct entry {
     const stream_id* stream = nullptr;  // the map's key
     const aggregate_type* type = nullptr;
@@ -70,7 +81,7 @@ private:
 
   void forward(operation_ptr asked) {
     if (gate_) return asked->complete(outcome::failed(errc::draining, to_string(asked->stream())));
-    auto found = entries_.find(asked->stream());
+    auto found = entries_.find(hashed_stream{asked->stream(), asked->hash()});
     const bool unknown = found == entries_.end();
     if (unknown) {
       found = entries_.try_emplace(stream_id(asked->stream())).first;
@@ -195,7 +206,7 @@ private:
   shared_context& shared_;
   const crew& crew_;
   std::size_t live_max_;
-  std::unordered_map<stream_id, entry, stream_hash, stream_equal> entries_;
+  std::unordered_map<stream_id, entry, hash_once, stream_equal> entries_;
   std::list<entry*> by_use_;    // the live ones, least recently used first
   std::deque<entry*> waiting_;  // those without an actor, in order of arrival
   std::size_t actors_ = 0;      // live and ending

@@ -1,8 +1,10 @@
-// The threads that run the aggregates and the directories: a scheduler for CAF with one queue that all of them share.
+// The threads that run the aggregates and the directories: a scheduler for CAF.
 //
-// As CAF's own policy `sharing`, with less work for each turn of an actor. A worker takes several actors at once where many are
-// ready, gives back all that one turn made ready at once, and wakes only workers that sleep. CAF's own worker also looks up,
-// before and after each turn, what only its logger wants to know, and cairn's logs nothing.
+// Actors made ready from outside wait in one queue that all workers share. Those that an actor makes ready wait for the worker it
+// ran on, whose cache still holds the messages that they got; a worker that has nothing else to do takes them all the same. A
+// worker takes several actors at once where many are ready, gives back all that one turn made ready at once, and wakes only
+// workers that sleep. CAF's own worker also looks up, before and after each turn, what only its logger wants to know, and cairn's
+// logs nothing.
 #pragma once
 
 #include <caf/detail/thread_safe_actor_clock.hpp>
@@ -26,7 +28,7 @@ class work_pool final : public caf::scheduler::abstract_coordinator {
 public:
   explicit work_pool(caf::actor_system& system) : caf::scheduler::abstract_coordinator(system) {}
 
-  void enqueue(caf::resumable* ready) override { put({&ready, 1}); }
+  void enqueue(caf::resumable* ready) override { put({&ready, 1}, shared_); }
   caf::actor_clock& clock() noexcept override { return clock_; }
 
 protected:
@@ -35,14 +37,18 @@ protected:
 
 private:
   class worker;
+  using ready_queue = std::deque<caf::resumable*>;  // each holds a reference
 
-  void put(std::span<caf::resumable* const> ready);
+  void put(std::span<caf::resumable* const> ready, ready_queue& into);
   /// Waits until there is something to do. Takes nothing where the pool stops and all is done.
-  void take(std::vector<caf::resumable*>& into);
+  void take(ready_queue& own, std::vector<caf::resumable*>& into);
+  /// Null where there is nothing to do.
+  ready_queue* next_queue(ready_queue& own);
 
   std::mutex mutex_;
   std::condition_variable ready_;
-  std::deque<caf::resumable*> queue_;  // each holds a reference
+  ready_queue shared_;
+  std::vector<ready_queue> own_;  // of each worker
   std::size_t sleeping_ = 0;
   bool stopping_ = false;
   caf::detail::thread_safe_actor_clock clock_;
