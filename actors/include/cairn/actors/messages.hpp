@@ -17,7 +17,8 @@ struct perform {
 };
 
 /// To a directory or an aggregate: do these, in their order. To a directory, of any of its aggregates, each of which gets its own
-/// in one message; to an aggregate, its own. Each has an outcome by itself: that they came together binds them to nothing.
+/// in one message; to an aggregate, its own. Also how a directory hands over what came for an aggregate that had no actor. Each
+/// has an outcome by itself: that they came together binds them to nothing.
 struct perform_many {
   std::vector<operation_ptr> what;
 };
