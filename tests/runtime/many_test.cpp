@@ -287,6 +287,32 @@ TEST_CASE("a drain finishes a batch, also what of it waits for a place, and refu
 
 // -- the forms of the call
 
+TEST_CASE("a delivery comes in as one batch, of which the commands that failed are told") {
+  runtime runtime{{.journal = memory_journal()}};
+  runtime.ask<Product>("1", Enrol{});
+  std::vector<std::string> failed;
+  const auto session = [&]() -> asio::awaitable<void> {
+    std::vector<cairn::addressed<Movement>> delivery{
+        {"1", AddStock{5}, {.command_id = "delivery-7/1"}},
+        {"2", Enrol{9}, {.expected = cairn::expected_version::none_yet(), .command_id = "delivery-7/2"}},
+        {"1", RemoveStock{1}},
+    };
+    const auto answers = co_await runtime.ask_many<Product>(std::move(delivery), asio::use_awaitable);
+    for (const auto& [failure, answer] : answers) {
+      if (failure) failed.push_back(failure.message() + ": " + answer.detail);
+    }
+  };
+  asio::io_context io;
+  for (int time = 0; time < 2; ++time) {
+    asio::co_spawn(io, session(), [](std::exception_ptr failure) { CHECK_FALSE(failure); });
+    io.run();
+    io.restart();
+  }
+  CHECK(failed.empty());  // the second time the named ones were repeats
+  CHECK(runtime.state<Product>("1").state.count == 3);
+  CHECK(runtime.state<Product>("2").version == version{1});
+}
+
 TEST_CASE("callbacks, futures, coroutines and plain threads get the same answers, and a failed command throws nothing") {
   runtime runtime{{.journal = memory_journal()}};
   asio::io_context io;

@@ -367,7 +367,7 @@ public:
   /// in the order of the commands. Nothing fails as a whole, so there is no error_code before the vector, and use_awaitable does
   /// not throw: each element has a code of its own.
   ///
-  /// Not atomic: each command is decided, stored and answered by itself, as if it were asked alone. Those of one aggregate are
+  /// Not atomic: each command is decided and answered by itself, as if it were asked alone. Those of one aggregate are
   /// carried out in their order, and different aggregates in parallel. Each takes a place among those in flight, in order, and
   /// where there is none is refused or waits as its own options say; a batch may be larger than in_flight_max if its commands
   /// wait. g++ before 13 takes no brace-made vector inside co_await ("array used as initializer"): give it a name, and move it.
