@@ -22,6 +22,12 @@ caf::behavior aggregate_actor::make_behavior() {
   begin_recovery();
   return {
       [this](perform& message) { take(std::move(message.what)); },
+      [this](perform_many& message) {
+        gathering_ = true;
+        for (auto& asked : message.what) take(std::move(asked));
+        gathering_ = false;
+        send_appends();
+      },
       [this](const append_result& result) { take(result); },
       [this](recovery_result& result) { take(result); },
       [this](const snapshot_result& result) {
@@ -124,7 +130,7 @@ void aggregate_actor::decide(operation_ptr asked) {
 }
 
 void aggregate_actor::send_appends() {
-  if (unsent_events_ == 0 || !answers_->begin_append(appends_in_flight_max)) return;
+  if (gathering_ || unsent_events_ == 0 || !answers_->begin_append(appends_in_flight_max)) return;
   const version expected{version_.value - unsent_events_};
   send(crew_.journal, append_request{stream_id(stream()), expected, std::exchange(unsent_events_, 0),
                                      std::exchange(unsent_frames_, {}), incarnation_, answers_});

@@ -15,6 +15,7 @@
 #include <deque>
 #include <list>
 #include <unordered_map>
+#include <vector>
 
 namespace cairn::actors {
 namespace {
@@ -34,6 +35,7 @@ public:
     schedule_idle_check();
     return {
         [this](perform& message) { forward(std::move(message.what)); },
+        [this](perform_many& message) { forward(std::move(message.what)); },
         [this](const aggregate_ended& message) { take_end(*static_cast<entry*>(message.entry), message.settled); },
         [this](const look_for_idle&) {
           ++tick_;
@@ -80,22 +82,58 @@ private:
   };
 
   void forward(operation_ptr asked) {
-    if (gate_) return asked->complete(outcome::failed(errc::draining, to_string(asked->stream())));
-    auto found = entries_.find(hashed_stream{asked->stream(), asked->hash()});
-    const bool unknown = found == entries_.end();
-    if (unknown) {
-      found = entries_.try_emplace(stream_id(asked->stream())).first;
-      found->second.stream = &found->first;
-      found->second.type = &asked->type();
-    }
-    auto& known = found->second;
+    if (gate_) return refuse(*asked);
+    auto& known = entry_of(*asked);
     if (known.is == status::live) {
       touch(known);
       send(known.actor, perform{std::move(asked)});
     } else {
       known.kept.push(std::move(asked));
-      if (unknown) activate_or_wait(known);
     }
+  }
+
+  // What is for a live aggregate is kept only until all of the message has been sorted.
+  void forward(std::vector<operation_ptr>&& all) {
+    entry* known = nullptr;
+    for (auto& asked : all) {
+      if (gate_) {
+        refuse(*asked);
+        continue;
+      }
+      if (!known || *known->stream != asked->stream()) known = &entry_of(*asked);
+      if (known->is == status::live && known->kept.empty()) {
+        touch(*known);
+        reached_.push_back(known);
+      }
+      known->kept.push(std::move(asked));
+    }
+    for (auto* one : reached_) {
+      if (one->is == status::live) hand_over_kept(*one);  // else what came after its end is for the next incarnation
+    }
+    reached_.clear();
+  }
+
+  void hand_over_kept(entry& to) {
+    if (to.kept.empty()) return;
+    if (to.kept.size() == 1) return send(to.actor, perform{to.kept.pop()});
+    perform_many all;
+    all.what.reserve(to.kept.size());
+    while (!to.kept.empty()) all.what.push_back(to.kept.pop());
+    send(to.actor, std::move(all));
+  }
+
+  static void refuse(operation& asked) { asked.complete(outcome::failed(errc::draining, to_string(asked.stream()))); }
+
+  // Where there is none it is made, and has an actor at once if there is room.
+  entry& entry_of(const operation& asked) {
+    auto found = entries_.find(hashed_stream{asked.stream(), asked.hash()});
+    if (found == entries_.end()) {
+      found = entries_.try_emplace(stream_id(asked.stream())).first;
+      found->second.stream = &found->first;
+      found->second.type = &asked.type();
+      activate_or_wait(found->second);
+    }
+    return found->second;
   }
 
   // Keeps by_use_ in order of last use, but moves an entry at most once an epoch: a hot aggregate costs no list work.
@@ -134,7 +172,7 @@ private:
     needed.actor->attach_functor([directory = caf::actor_cast<caf::actor>(this), ended = &needed](const caf::error& why) {
       caf::anon_send(directory, aggregate_ended{ended, !why});
     });
-    while (!needed.kept.empty()) send(needed.actor, perform{needed.kept.pop()});
+    hand_over_kept(needed);
   }
 
   void end(entry& chosen, bool snapshot) {
@@ -142,6 +180,7 @@ private:
     chosen.is = status::ending;
     ++ending_;
     shared_.stats.passivations.fetch_add(1, std::memory_order_relaxed);
+    hand_over_kept(chosen);
     send(chosen.actor, passivate{snapshot});
   }
 
@@ -177,18 +216,15 @@ private:
 
   void drain(const drain_directory& message) {
     gate_ = message.gate;
-    const auto refuse = [](entry& known) {
-      while (!known.kept.empty()) {
-        const auto asked = known.kept.pop();
-        asked->complete(outcome::failed(errc::draining, to_string(asked->stream())));
-      }
+    const auto refuse_kept = [](entry& known) {
+      while (!known.kept.empty()) refuse(*known.kept.pop());
     };
     for (auto* never_made : std::exchange(waiting_, {})) {
-      refuse(*never_made);
+      refuse_kept(*never_made);
       entries_.erase(*never_made->stream);
     }
     for (auto& [stream, known] : entries_) {
-      refuse(known);
+      refuse_kept(known);
       if (known.is == status::live) end(known, message.snapshot);
     }
     pass_gate_if_empty();
@@ -213,7 +249,8 @@ private:
   std::size_t ending_ = 0;
   std::uint64_t tick_ = 0;  // quarters of passivate_after
   std::uint64_t epoch_ = 0;
-  std::size_t moved_ = 0;  // in this epoch
+  std::size_t moved_ = 0;        // in this epoch
+  std::vector<entry*> reached_;  // by the message that is being sorted; kept for its memory
   std::shared_ptr<drain_gate> gate_;
   bool passed_ = false;
 };
@@ -222,6 +259,15 @@ private:
 
 caf::actor spawn_directory(caf::actor_system& system, shared_context& shared, const crew& colleagues, std::size_t directories) {
   return system.spawn<directory_actor>(shared, colleagues, directories);
+}
+
+void send_to_directories(const crew& staff, std::vector<operation_ptr> asked) {
+  if (asked.empty()) return;
+  std::vector<perform_many> sorted(staff.directories.size());
+  for (auto& one : asked) sorted[one->hash() % sorted.size()].what.push_back(std::move(one));
+  for (std::size_t place = 0; place < sorted.size(); ++place) {
+    if (!sorted[place].what.empty()) caf::anon_send(staff.directories[place], std::move(sorted[place]));
+  }
 }
 
 caf::actor spawn_aggregate(caf::actor_system& system, shared_context& shared, const crew& colleagues, const aggregate_type& type,

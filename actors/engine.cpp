@@ -82,6 +82,8 @@ public:
     caf::anon_send(directory, perform{std::move(asked)});
   }
 
+  void submit_many(std::vector<operation_ptr> asked) override { send_to_directories(staff_, std::move(asked)); }
+
   void read(std::size_t hash, std::shared_ptr<read_job> job) override {
     caf::anon_send(staff_.reader_for(hash), read_request{std::move(job)});
   }

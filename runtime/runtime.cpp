@@ -60,6 +60,42 @@ struct runtime_core::implementation final : actors::doorkeeper {
     if (somebody_waits.load()) admit_waiting();
   }
 
+  // Whether it has a place now, and is for the engine. Else it has been refused, and is completed, or has to wait().
+  bool admit(actors::operation& asked) {
+    const auto refuse = [&](errc code, std::string why) {
+      asked.complete(actors::outcome::failed(code, std::move(why)));
+      return false;
+    };
+    if (closed.load()) return refuse(errc::draining, to_string(asked.stream()));
+    if (asked.stream().id.size() > limits::id_bytes_max) {
+      return refuse(errc::invalid_argument, "the aggregate's id has " + std::to_string(asked.stream().id.size()) +
+                                                " bytes, and may have " + std::to_string(limits::id_bytes_max));
+    }
+    if (enter()) {
+      asked.admitted_by = this;
+      // A drain that began meanwhile either waits for this place to be given up, or is seen here.
+      return !closed.load() || refuse(errc::draining, to_string(asked.stream()));
+    }
+    if (asked.options().when_full == when_full::fail) {
+      return refuse(errc::overloaded, std::to_string(in_flight_max) + " operations are in flight");
+    }
+    return false;
+  }
+
+  void wait(actors::operation_ptr asked) {
+    {
+      std::lock_guard lock(mutex);
+      if (!closed && waiting.size() < waiting_max) {
+        waiting.push(std::move(asked));
+        somebody_waits = true;
+      }
+    }
+    if (!asked) return admit_waiting();
+    asked->complete(
+        closed ? actors::outcome::failed(errc::draining, to_string(asked->stream()))
+               : actors::outcome::failed(errc::overloaded, std::to_string(waiting_max) + " commands wait for a place already"));
+  }
+
   // Lets in as many of those that wait as have a place, and wakes the drain when nobody is left.
   void admit_waiting() noexcept {
     std::lock_guard lock(mutex);
@@ -107,34 +143,26 @@ runtime_core::~runtime_core() {
 }
 
 void runtime_core::submit(actors::operation_ptr asked) {
-  auto& self = *self_;
-  const auto refuse = [&](errc code, std::string why) { asked->complete(actors::outcome::failed(code, std::move(why))); };
-  if (self.closed.load()) return refuse(errc::draining, to_string(asked->stream()));
-  if (asked->stream().id.size() > limits::id_bytes_max) {
-    return refuse(errc::invalid_argument, "the aggregate's id has " + std::to_string(asked->stream().id.size()) +
-                                              " bytes, and may have " + std::to_string(limits::id_bytes_max));
+  if (self_->admit(*asked)) {
+    self_->engine->submit(std::move(asked));
+  } else if (!asked->completed()) {
+    self_->wait(std::move(asked));
   }
-  if (self.enter()) {
-    asked->admitted_by = &self;
-    // A drain that began meanwhile either waits for this place to be given up, or is seen here.
-    if (self.closed.load()) return refuse(errc::draining, to_string(asked->stream()));
-    return self.engine->submit(std::move(asked));
-  }
-  if (asked->options().when_full == when_full::fail) {
-    return refuse(errc::overloaded, std::to_string(self.in_flight_max) + " operations are in flight");
-  }
-  {
-    std::lock_guard lock(self.mutex);
-    if (!self.closed && self.waiting.size() < self.waiting_max) {
-      self.waiting.push(std::move(asked));
-      self.somebody_waits = true;
+}
+
+void runtime_core::submit_many(std::vector<actors::operation_ptr> asked) {
+  std::vector<actors::operation_ptr> admitted;
+  admitted.reserve(asked.size());
+  for (auto& one : asked) {
+    if (self_->admit(*one)) {
+      admitted.push_back(std::move(one));
+    } else if (!one->completed()) {
+      // One that waits may be let in by another thread at once, and must not overtake those that came before it.
+      self_->engine->submit_many(std::exchange(admitted, {}));
+      self_->wait(std::move(one));
     }
   }
-  if (asked) {
-    return self.closed ? refuse(errc::draining, to_string(asked->stream()))
-                       : refuse(errc::overloaded, std::to_string(self.waiting_max) + " commands wait for a place already");
-  }
-  self.admit_waiting();
+  self_->engine->submit_many(std::move(admitted));
 }
 
 void runtime_core::submit_read(const stream_id& stream, std::shared_ptr<actors::read_job> job) {

@@ -6,9 +6,9 @@ namespace cairn::testkit {
 namespace {
 
 constexpr std::array<std::string_view, std::variant_size_v<message>> kinds{
-    "perform",         "append_request",   "append_result",   "commit_now",     "recovery_request", "recovery_result",
-    "read_request",    "snapshot_request", "snapshot_result", "retry_recovery", "check_deadlines",  "passivate",
-    "aggregate_ended", "look_for_idle",    "drain_directory", "finish"};
+    "perform",         "perform_many",    "append_request",   "append_result",   "commit_now",     "recovery_request",
+    "recovery_result", "read_request",    "snapshot_request", "snapshot_result", "retry_recovery", "check_deadlines",
+    "passivate",       "aggregate_ended", "look_for_idle",    "drain_directory", "finish"};
 
 std::string number(version at) { return std::to_string(at.value); }
 
@@ -19,6 +19,11 @@ struct details {
     if (!one.what) return "nothing";
     const auto& id = one.what->options().command_id;
     return to_string(one.what->stream()) + (id.empty() ? "" : ", command " + id);
+  }
+  std::string operator()(const actors::perform_many& all) const {
+    if (all.what.empty()) return "nothing";
+    const auto first = operator()(actors::perform{all.what.front()});
+    return all.what.size() == 1 ? first : std::to_string(all.what.size()) + " operations, the first of " + first;
   }
   std::string operator()(const actors::append_request& one) const {
     return to_string(one.stream) + " versions " + number(one.expected + 1) + " to " + number(one.expected + one.events);

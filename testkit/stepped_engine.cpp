@@ -99,6 +99,11 @@ void stepped_engine::submit(actors::operation_ptr asked) {
   caf::anon_send(directory, actors::perform{std::move(asked)});
 }
 
+void stepped_engine::submit_many(std::vector<actors::operation_ptr> asked) {
+  if (!over_) return actors::send_to_directories(staff_, std::move(asked));
+  for (auto& one : asked) after_the_end_.push_back(std::move(one));
+}
+
 void stepped_engine::read(std::size_t hash, std::shared_ptr<actors::read_job> job) {
   if (over_) return;
   caf::anon_send(staff_.reader_for(hash), actors::read_request{std::move(job)});

@@ -58,6 +58,7 @@ public:
   ~stepped_engine() override;
 
   void submit(actors::operation_ptr asked) override;
+  void submit_many(std::vector<actors::operation_ptr> asked) override;
   void read(std::size_t hash, std::shared_ptr<actors::read_job> job) override;
   void drain(bool snapshot) override;
   const actors::counters& stats() const noexcept override { return shared_.stats; }

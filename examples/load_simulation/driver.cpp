@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <numeric>
+#include <variant>
 
 namespace simulation {
 namespace {
@@ -81,13 +83,75 @@ public:
   void give(std::uint32_t movement) { mine_.push_back(movement); }
   /// On the worker's thread.
   void start() {
-    for (std::size_t sent = 0; sent < window_; ++sent) send_next();
+    const auto batch = all_.options.batch;
+    for (std::size_t sent = 0; sent < window_; sent += batch) {
+      if (batch == 1) {
+        send_next();
+      } else {
+        send_next_batch(std::min(batch, window_ - sent));
+      }
+    }
   }
 
 private:
+  using any_command = std::variant<Enrol, AddStock, RemoveStock>;
+
+  /// A batch that is not noted yet, because it or one before it has not been answered: a product's answers are noted in the order
+  /// of its movements, and batches may be answered in another.
+  struct sent_batch {
+    std::size_t first;  // in mine_; the others follow
+    std::vector<cairn::batched_answer<>> answers = {};
+  };
+
+  bool has_more() const {
+    return next_ < mine_.size() && !all_.stop.load(std::memory_order_relaxed) && !all_.failed.load(std::memory_order_relaxed);
+  }
+  const movement& movement_at(std::size_t place) const { return all_.work.movements[mine_[place]]; }
+
   void send_next() {
-    if (next_ == mine_.size() || all_.stop.load(std::memory_order_relaxed) || all_.failed.load(std::memory_order_relaxed)) return;
-    const auto& move = all_.work.movements[mine_[next_++]];
+    if (!has_more()) return;
+    const auto& move = movement_at(next_++);
+    auto [id, what, options] = command_for(move);
+    std::visit(
+        [&](auto& command) {
+          all_.runtime.ask<Product>(
+              id, std::move(command), std::move(options),
+              asio::bind_executor(worker_.io.get_executor(), [this, &move, sent = clock::now()](boost::system::error_code failure,
+                                                                                                const cairn::answer<>& answer) {
+                worker_.latency.record(static_cast<std::uint64_t>((clock::now() - sent).count()));
+                note(move, failure, answer);
+                send_next();
+              }));
+        },
+        what);
+  }
+
+  void send_next_batch(std::size_t size) {
+    if (!has_more()) return;
+    auto& batch = sent_.emplace_back(sent_batch{next_});
+    std::vector<cairn::addressed<any_command>> commands;
+    commands.reserve(size);
+    while (commands.size() < size && next_ < mine_.size()) commands.push_back(command_for(movement_at(next_++)));
+    all_.runtime.ask_many<Product>(
+        std::move(commands), asio::bind_executor(worker_.io.get_executor(), [this, &batch, size, sent = clock::now()](
+                                                                                std::vector<cairn::batched_answer<>> answers) {
+          const auto took = static_cast<std::uint64_t>((clock::now() - sent).count());
+          for (std::size_t place = 0; place < answers.size(); ++place) worker_.latency.record(took);
+          batch.answers = std::move(answers);
+          note_batches();
+          send_next_batch(size);
+        }));
+  }
+
+  void note_batches() {
+    for (; !sent_.empty() && !sent_.front().answers.empty(); sent_.pop_front()) {
+      auto place = sent_.front().first;
+      for (const auto& [failure, answer] : sent_.front().answers) note(movement_at(place++), failure, answer);
+    }
+  }
+
+  cairn::addressed<any_command> command_for(const movement& move) const {
+    const auto& id = all_.work.products[move.product];
     const auto& order = all_.work.orders[move.order];
 
     cairn::command_options options;
@@ -98,24 +162,13 @@ private:
     switch (move.kind) {
     case movement_kind::opening:
       // A product that is there from an earlier run takes its opening stock as a delivery.
-      if (all_.books[move.product].version == 0) return send(move, Enrol{move.count}, std::move(options));
+      if (all_.books[move.product].version == 0) return {id, Enrol{move.count}, std::move(options)};
       [[fallthrough]];
     case movement_kind::returned:
-    case movement_kind::delivered: return send(move, AddStock(move.count, name_of(move.kind)), std::move(options));
-    case movement_kind::sold: return send(move, RemoveStock(move.count, name_of(move.kind)), std::move(options));
+    case movement_kind::delivered: return {id, AddStock(move.count, name_of(move.kind)), std::move(options)};
+    case movement_kind::sold: return {id, RemoveStock(move.count, name_of(move.kind)), std::move(options)};
     }
-  }
-
-  template <class Command>
-  void send(const movement& move, Command command, cairn::command_options options) {
-    all_.runtime.ask<Product>(
-        all_.work.products[move.product], std::move(command), std::move(options),
-        asio::bind_executor(worker_.io.get_executor(),
-                            [this, &move, sent = clock::now()](boost::system::error_code failure, const cairn::answer<>& answer) {
-                              worker_.latency.record(static_cast<std::uint64_t>((clock::now() - sent).count()));
-                              note(move, failure, answer);
-                              send_next();
-                            }));
+    return {};
   }
 
   void note(const movement& move, boost::system::error_code failure, const cairn::answer<>& answer) {
@@ -157,6 +210,7 @@ private:
   const std::size_t window_;
   std::vector<std::uint32_t> mine_;  // in workload::movements
   std::size_t next_ = 0;
+  std::deque<sent_batch> sent_;  // in the order in which they were sent
 };
 
 driver::driver(cairn::runtime& runtime, const workload& work, std::vector<standing>& books, const drive_options& options,

@@ -1,4 +1,4 @@
-// The clients: many loops that each send a command, wait for its answer, and send the next.
+// The clients: many loops that each send a command (or a batch of them), wait for its answer, and send the next.
 //
 // The movements of one product are always sent by the same client and in their order, so what each product's stock must be at the
 // end follows from the answers; the clients keep book of it, and by the book each answer must be the right one.
@@ -26,6 +26,7 @@ struct drive_options {
   /// Set behind each command id. A second run on the same store must give its commands other ids than the first: of ids that an
   /// aggregate has seen it keeps the last few only (runtime_options), so that some repeats would be recognised and others not.
   std::string run = {};
+  std::size_t batch = 1;  ///< commands that are handed over in one call, at most; 1: each by itself
 };
 
 /// What became of the commands.

@@ -44,6 +44,7 @@ struct settings {
   std::int64_t seed = 1;
   std::int64_t clients = 8;
   std::int64_t in_flight = 4'000;
+  std::int64_t batch = 1;
   std::string durability = "synced";
   std::int64_t snapshot_every = 500;
   std::int64_t passivate_after = 120'000;
@@ -95,6 +96,7 @@ void add_flags(CLI::App& app, settings& chosen) {
   const std::string hard = "How hard";
   number("--clients", chosen.clients, "Clients that share the products among them", 1, 10'000, hard);
   number("--in-flight", chosen.in_flight, "Commands sent and not yet answered, of all clients", 1, 10'000'000, hard);
+  number("--batch", chosen.batch, "Commands that a client hands over in one call, to be answered together", 1, 10'000, hard);
 
   const std::string stored = "How it is stored";
   app.add_option("--data", chosen.data, "A folder for the store, which is kept; without it, a temporary one")
@@ -354,14 +356,15 @@ int simulate(settings chosen) {
   about.skipped = work.skipped;
   about.clients = static_cast<std::size_t>(chosen.clients);
   about.in_flight = static_cast<std::size_t>(chosen.in_flight);
+  about.batch = static_cast<std::size_t>(chosen.batch);
   about.durability = chosen.durability;
   about.snapshot_every = static_cast<std::uint64_t>(chosen.snapshot_every);
   say("Playing " + work.title + ": " + counted(about.movements, "movement") + " of " + counted(about.products, "product") +
       (work.skipped > 0
            ? " (and " + counted(work.skipped, "line") + (work.skipped == 1 ? " that moves" : " that move") + " nothing)"
            : "") +
-      ".\n" + counted(about.clients, "client") + ", up to " + counted(about.in_flight, "command") + " in flight, " +
-      chosen.durability + ".\n");
+      ".\n" + counted(about.clients, "client") + ", up to " + counted(about.in_flight, "command") + " in flight" +
+      in_batches(about) + ", " + chosen.durability + ".\n");
 
   const store_folder folder(chosen.data);
   std::vector<standing> at_start(work.products.size());
@@ -371,7 +374,7 @@ int simulate(settings chosen) {
     const auto& store = *journal;
     about.events_before = store.last().value;
     cairn::runtime runtime(runtime_over(std::move(journal), chosen));
-    drive_options options{about.clients, about.in_flight, {}};
+    drive_options options{about.clients, about.in_flight, {}, about.batch};
     if (about.events_before > 0) {
       shown.doing("looking at what earlier runs have left");
       books = at_start = earlier_products(runtime, store, work, about);

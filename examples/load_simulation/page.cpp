@@ -215,7 +215,7 @@ std::string as_page(const report& about) {
   auto page = std::string(head) + "<h1>cairn: load simulation</h1>\n";
   page += "<p>" + escaped(about.title) + ": " + counted(about.movements, "movement") + " of " +
           counted(about.products, "product") + ", by " + counted(about.clients, "client") + " with up to " +
-          counted(about.in_flight, "command") + " in flight, " + escaped(about.durability) + ".</p>\n";
+          counted(about.in_flight, "command") + " in flight" + in_batches(about) + ", " + escaped(about.durability) + ".</p>\n";
   page += std::string("<p class=\"") + (about.proved ? "good" : "bad") + "\">" + escaped(about.verdict) + "</p>\n";
   for (const auto& fault : about.faults) page += "<p class=\"bad\">" + escaped(fault) + "</p>\n";
   page += drawn(throughput(about)) + drawn(latency_over_time(about)) + drawn(latency_distribution(about));

@@ -100,6 +100,8 @@ std::vector<row> rows(const report& about) {
   return all;
 }
 
+std::string in_batches(const report& about) { return about.batch > 1 ? " in batches of " + grouped(about.batch) : ""; }
+
 std::string as_text(const report& about) {
   std::string text;
   for (const auto& [what, figure] : rows(about)) {
@@ -146,6 +148,7 @@ std::string as_json(const report& about) {
              .add("skipped", about.skipped)
              .add("clients", about.clients)
              .add("in_flight", about.in_flight)
+             .add("batch", about.batch)
              .add("durability", json_text(about.durability))
              .add("snapshot_every", about.snapshot_every)
              .add("answered", about.commands.answered)

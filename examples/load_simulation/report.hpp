@@ -31,6 +31,7 @@ struct report {
   std::uint64_t skipped = 0;
   std::size_t clients = 0;
   std::size_t in_flight = 0;
+  std::size_t batch = 1;
   std::string durability;
   std::uint64_t snapshot_every = 0;
 
@@ -63,6 +64,8 @@ struct report {
 using row = std::pair<std::string, std::string>;
 
 std::vector<row> rows(const report& about);
+/// " in batches of 64", or nothing where each command was sent by itself.
+std::string in_batches(const report& about);
 std::string as_text(const report& about);
 std::string as_json(const report& about);
 

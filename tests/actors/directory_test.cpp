@@ -109,6 +109,89 @@ TEST_CASE("no command is lost, doubled or reordered, at whichever moment it meet
   }
 }
 
+TEST_CASE("no command of a batch is lost, doubled or reordered, at whichever moment it meets a passivation") {
+  for (int moment = 0; moment < 12; ++moment) {
+    CAPTURE(moment);
+    test_runtime world({.live_aggregates_max = 1, .directories = 1});
+    world.ask<Product>("1", Enrol{0});
+    world.run();
+    const auto other = world.ask<Product>("2", Enrol{0});  // there is room for one: 1 must go
+    for (int message = 0; message < moment; ++message) world.step();
+    const auto late = world.ask_many<Product>("1", std::vector(3, AddStock{1}));
+    const auto last = world.ask<Product>("1", AddStock{1});
+    world.run();
+    CHECK(other.accepted());
+    REQUIRE(late->size() == 3);
+    for (std::size_t place = 0; place < 3; ++place) CHECK((*late)[place].answer.version == version{place + 2});
+    REQUIRE(last.accepted());
+    CHECK(last->version == version{5});
+  }
+}
+
+TEST_CASE("a batch for more aggregates than may live ends each only after the commands that came before") {
+  test_runtime world({.live_aggregates_max = 2, .directories = 1});
+  std::vector<addressed<Enrol>> commands;
+  for (int round = 0; round < 2; ++round) {
+    for (int product = 0; product < 20; ++product) commands.push_back({std::to_string(product), Enrol{product}});
+  }
+  const auto answers = world.ask_many<Product>(commands);
+  std::uint64_t most = 0;
+  while (world.step()) most = std::max(most, live(world));
+  CHECK(most == 2);
+  REQUIRE(answers->size() == 40);
+  for (std::size_t place = 0; place < 40; ++place) {
+    CHECK_FALSE((*answers)[place].code);
+    CHECK(static_cast<bool>((*answers)[place].answer) == (place < 20));
+  }
+  CHECK(world.runtime().statistics().activations == 22);  // the first two came too early for their second command
+}
+
+TEST_CASE("a batch that comes during a recovery waits as single commands do, in order and within the bound") {
+  test_runtime world({.recovery_queue_max = 3});
+  auto recoveries = world.hold<actors::recovery_request>(recoverer_of<Product>("1"));
+  const auto first = world.ask<Product>("1", Enrol{0});
+  const auto batch = world.ask_many<Product>("1", std::vector(4, AddStock{1}));
+  world.run();
+  CHECK_FALSE(batch.answered());
+  recoveries.release();
+  world.run();
+  CHECK(first.accepted());
+  REQUIRE(batch->size() == 4);
+  for (std::size_t place = 0; place < 2; ++place) CHECK((*batch)[place].answer.version == version{place + 2});
+  for (std::size_t place = 2; place < 4; ++place) CHECK((*batch)[place].code == errc::overloaded);
+}
+
+TEST_CASE("a batch whose aggregate cannot be recovered, or is killed, says so for each of its commands and for no other") {
+  test_runtime world;
+  world.ask<Product>("2", Enrol{0});
+  world.run();
+  world.journal().fail_read();
+  const std::vector<addressed<AddStock>> commands{{"1", AddStock{1}}, {"2", AddStock{1}}, {"1", AddStock{1}}};
+  const auto unread = world.ask_many<Product>(commands);
+  world.run();
+  REQUIRE(unread->size() == 3);
+  for (const std::size_t place : {0, 2}) CHECK((*unread)[place].code == errc::journal_unavailable);
+  CHECK((*unread)[1].answer.version == version{2});
+
+  auto acknowledgements = world.hold<actors::append_result>(aggregate<Product>("2"));
+  const auto killed = world.ask_many<Product>(std::vector<addressed<AddStock>>(3, {"2", AddStock{1}}));
+  world.run();
+  world.kill(aggregate<Product>("2"));
+  world.run();
+  REQUIRE(killed->size() == 3);
+  for (const auto& one : *killed) CHECK(one.code == errc::abandoned);
+}
+
+TEST_CASE("a batch in the mailbox of a directory that drains is refused, command by command") {
+  test_runtime world({.directories = 1});
+  const auto gate = std::make_shared<actors::drain_gate>(1);
+  world.inject(directory_of<Product>("1"), actors::drain_directory{true, gate});
+  const auto late = world.ask_many<Product>(std::vector<addressed<Enrol>>{{"1", Enrol{1}}, {"2", Enrol{1}}});
+  world.run();
+  REQUIRE(late->size() == 2);
+  for (const auto& one : *late) CHECK(one.code == errc::draining);
+}
+
 TEST_CASE("no more aggregates live at once than may") {
   test_runtime world({.live_aggregates_max = 3, .directories = 1});
   std::uint64_t most = 0;

@@ -34,6 +34,17 @@ TEST_CASE("a small day is played and proved, with report, page and figures, and 
   CHECK(run.files() == 2);
 }
 
+TEST_CASE("a day is played and proved in batches, of which the report says so") {
+  const shell run;
+  const auto result = run(small + "--batch 64 --json figures.json");
+  CHECK_MESSAGE(result.code == 0, result.said);
+  CHECK(result.mentions("up to 200 commands in flight in batches of 64, synced."));
+  CHECK(result.mentions("50 products recovered; every closing count and version is right"));
+  CHECK(result.mentions("5,050 in "));
+  CHECK(run.text_of("figures.json").find("\"batch\": 64") != std::string::npos);
+  CHECK(run.text_of("load_simulation.html").find(" in batches of 64") != std::string::npos);
+}
+
 TEST_CASE("a second run goes on from the store of the first") {
   const shell run;
   CHECK(run(small + "--data stock").code == 0);
@@ -68,6 +79,8 @@ TEST_CASE("help is help, and wrong usage is told in a sentence") {
                             "--clients -1",
                             "--clients x",
                             "--clients 10001",
+                            "--batch 0",
+                            "--batch 10001",
                             "--clients",
                             "--in-flight 0",
                             "--in-flight 10000001",

@@ -25,9 +25,9 @@ struct played_day {
   std::shared_ptr<cairn::journal> journal = cairn::memory_journal();
   tally result;
 
-  played_day() {
+  explicit played_day(std::size_t batch = 1) {
     cairn::runtime runtime(over(journal));
-    driver clients(runtime, day, books, {3, 100, {}}, never);
+    driver clients(runtime, day, books, {3, 100, {}, batch}, never);
     clients.start();
     while (!clients.finished_within(std::chrono::seconds(10))) {}
     result = clients.result();
@@ -54,8 +54,13 @@ private:
   std::uint64_t missing_;
 };
 
-TEST_CASE("the clients' books, the log and the recovered products agree") {
-  played_day played;
+TEST_CASE("the clients' books, the log and the recovered products agree, whether commands go alone or in batches") {
+  // Of 33 or 34 commands that each client has in flight: alone, in several batches, in one that is smaller than was asked for.
+  std::size_t batch = 1;
+  SUBCASE("alone") { batch = 1; }
+  SUBCASE("in several batches") { batch = 7; }
+  SUBCASE("in one batch") { batch = 1'000; }
+  played_day played(batch);
   CHECK(played.result.failed == 0);
   CHECK(played.result.faults.empty());
   CHECK(played.result.answered == played.day.movements.size());

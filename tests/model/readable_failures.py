@@ -56,6 +56,19 @@ WRONG = [
      "boost::asio::awaitable<void> f(cairn::runtime& r) { boost::system::error_code e;"
      " co_await r.ask<A>(\"1\", Add{}, cairn::command_options{.who = \"x\"},"
      " boost::asio::redirect_error(boost::asio::use_awaitable, e)); }", "give it a name first"),
+    ("a batch of several kinds of commands that answer with different results",
+     "struct Count {};"
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
+     " cairn::decision<Event> decide(const Add&) const { return cairn::nothing; }"
+     " cairn::decision<Event, int> decide(const Count&) const { return {cairn::nothing, 1}; } int n; MSGPACK_DEFINE_MAP(n) };"
+     "void f(cairn::runtime& r) { r.ask_many<A>(\"1\", std::vector<std::variant<Add, Count>>{}); }",
+     "answer with the same result"),
+    ("a batch of which one kind of command is decided by nobody",
+     "struct Count {};"
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
+     " cairn::decision<Event> decide(const Add&) const { return cairn::nothing; } int n; MSGPACK_DEFINE_MAP(n) };"
+     "void f(cairn::runtime& r) { r.ask_many<A>(\"1\", std::vector<std::variant<Add, Count>>{}); }",
+     "no `decide(const Command&)`"),
     ("a story of events that cannot be compared",
      "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
      " bool operator==(const A&) const = default; };"

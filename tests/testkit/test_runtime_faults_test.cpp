@@ -171,6 +171,16 @@ TEST_CASE("a call that a tap drops is answered as abandoned") {
   CHECK(enrolled.failed_with(errc::abandoned));
 }
 
+TEST_CASE(
+    "a batch that meets the end of its world, in a mailbox or waiting for a place, is answered by nobody and owned by nobody") {
+  for (int steps = 0; steps < 5; ++steps) {
+    test_runtime world({.in_flight_max = 3});
+    const auto batch = world.ask_many<Product>(std::vector(6, addressed<Enrol>{"1", Enrol{5}, {.when_full = when_full::wait}}));
+    for (int step = 0; step < steps; ++step) world.step();
+    CHECK_FALSE(batch.answered());
+  }
+}
+
 TEST_CASE("a delay of no time arrives with the next moment, and one of less than none is none") {
   for (const auto by : {0us, -5us}) {
     test_runtime world;

@@ -474,6 +474,78 @@ TEST_CASE("a probe in an aggregate's place sees everything that is sent to it") 
   product.expect_no_message();
 }
 
+// -- batches
+
+TEST_CASE("a batch is one message to a directory, and one to each of its aggregates that has several of its commands") {
+  test_runtime world({.directories = 1});
+  auto first = world.probe(aggregate<Product>("1"));
+  auto second = world.probe(aggregate<Product>("2"));
+  world.ask_many<Product>(std::vector<addressed<AddStock>>{
+      {"1", AddStock{1}, {.command_id = "a"}}, {"2", AddStock{1}}, {"1", AddStock{2}, {.command_id = "b"}}});
+  const auto waiting = world.mailbox(directory_of<Product>("1"));
+  REQUIRE(waiting.size() == 1);
+  CHECK(describe(waiting[0]) == "perform_many: 3 operations, the first of product/1, command a");
+  world.run();
+  const auto for_the_first = first.expect<actors::perform_many>();
+  REQUIRE(for_the_first.what.size() == 2);
+  CHECK(for_the_first.what[0]->options().command_id == "a");
+  CHECK(for_the_first.what[1]->options().command_id == "b");
+  CHECK(describe(second.at(0)) == "perform: product/2");
+}
+
+TEST_CASE("a batch that is held goes on when it is released, behind what came meanwhile") {
+  test_runtime world;
+  world.ask<Product>("1", Enrol{0});
+  world.run();
+  auto batches = world.hold<actors::perform_many>(aggregate<Product>("1"));
+  const auto batch = world.ask_many<Product>("1", std::vector(3, AddStock{1}));
+  const auto single = world.ask<Product>("1", AddStock{1});
+  world.run();
+  CHECK_FALSE(batch.answered());
+  CHECK(single->version == version{2});
+  batches.release();
+  world.run();
+  REQUIRE(batch.answered());
+  for (std::size_t place = 0; place < 3; ++place) CHECK((*batch)[place].answer.version == version{place + 3});
+}
+
+TEST_CASE("a batch that is dropped on one of its ways is answered, and says which of its commands were abandoned") {
+  test_runtime world;
+  world.ask<Product>("1", Enrol{0});
+  world.ask<Product>("2", Enrol{0});
+  world.run();
+  auto batches = world.hold<actors::perform_many>(aggregate<Product>("1"));
+  const auto batch = world.ask_many<Product>(
+      std::vector<addressed<AddStock>>{{"1", AddStock{1}}, {"2", AddStock{1}}, {"1", AddStock{1}}, {"2", AddStock{1}}});
+  world.run();
+  CHECK_FALSE(batch.answered());
+  batches.drop();
+  world.run();
+  REQUIRE(batch->size() == 4);
+  for (const std::size_t place : {0, 2}) CHECK((*batch)[place].code == errc::abandoned);
+  for (const std::size_t place : {1, 3}) CHECK((*batch)[place].answer.version == version{place / 2 + 2});
+  CHECK(world.runtime().in_flight() == 0);
+}
+
+TEST_CASE("a batch is taken out of one mailbox, and injected into another in parts and in another order") {
+  test_runtime world;
+  world.ask<Product>("1", Enrol{0});
+  world.run();
+  auto directory = world.probe(directory_of<Product>("1"));
+  const auto batch = world.ask_many<Product>("1", std::vector(3, AddStock{1}));
+  world.run();
+  auto taken = directory.expect<actors::perform_many>();
+  world.inject(aggregate<Product>("1"), actors::perform_many{{taken.what[2], taken.what[0]}});
+  world.run();
+  CHECK_FALSE(batch.answered());
+  world.inject(aggregate<Product>("1"), actors::perform{taken.what[1]});
+  world.run();
+  REQUIRE(batch->size() == 3);
+  CHECK((*batch)[0].answer.version == version{3});
+  CHECK((*batch)[1].answer.version == version{4});
+  CHECK((*batch)[2].answer.version == version{2});
+}
+
 // -- the user's own service
 
 namespace {

@@ -23,6 +23,7 @@ public:
 
   constexpr bool admits(version actual) const { return !required_ || *required_ == actual; }
   constexpr std::optional<version> required() const { return required_; }
+  bool operator==(const expected_version&) const = default;
 
 private:
   constexpr expected_version() = default;
@@ -55,6 +56,8 @@ struct command_options {
   /// Up to 64 keys of the user's own.
   std::vector<std::pair<std::string, std::string>> keys = {};
   cairn::when_full when_full = cairn::when_full::fail;
+
+  bool operator==(const command_options&) const = default;
 };
 
 }  // namespace cairn

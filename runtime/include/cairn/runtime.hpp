@@ -8,6 +8,7 @@
 #include <cairn/actors/engine.hpp>
 #include <cairn/actors/typed_operation.hpp>
 #include <cairn/answer.hpp>
+#include <cairn/batch.hpp>
 #include <cairn/command_options.hpp>
 #include <cairn/journal.hpp>
 #include <cairn/time.hpp>
@@ -23,15 +24,18 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 namespace cairn {
 
@@ -72,6 +76,7 @@ public:
   ~runtime_core();
 
   void submit(actors::operation_ptr asked);
+  void submit_many(std::vector<actors::operation_ptr> asked);
   void submit_read(const stream_id& stream, std::shared_ptr<actors::read_job> job);
   void drain(drain_snapshots snapshots);
   /// Drains on a thread of its own, then calls `done` there; before it returns where the engine has no threads.
@@ -85,6 +90,10 @@ private:
   std::unique_ptr<implementation> self_;
 };
 
+inline boost::system::error_code as_asio_code(errc code) noexcept {
+  return code == errc{} ? boost::system::error_code{} : make_asio_code(code);
+}
+
 /// A completion handler with the work that keeps its executor alive until it is called.
 template <class Handler>
 class completion {
@@ -94,10 +103,14 @@ public:
   /// Posts the handler with its arguments. Of this and answer(), one is called, once.
   template <class... Value>
   void operator()(errc code, Value... value) {
+    post(as_asio_code(code), std::move(value)...);
+  }
+  template <class... Argument>
+  void post(Argument... argument) {
     // The work goes along: once the handler has run, its execution context may be gone.
     const auto executor = work_.get_executor();
-    auto call = [handler = std::move(handler_), work = std::move(work_), code, ... value = std::move(value)]() mutable {
-      std::move(handler)(as_asio(code), std::move(value)...);
+    auto call = [handler = std::move(handler_), work = std::move(work_), ... argument = std::move(argument)]() mutable {
+      std::move(handler)(std::move(argument)...);
     };
     boost::asio::post(executor, boost::asio::bind_executor(executor, std::move(call)));
   }
@@ -124,13 +137,9 @@ private:
       const auto work = std::move(self->work_);
       auto [code, value] = Make{}(*asked);
       asked = {};
-      std::move(handler)(as_asio(code), std::move(value));
+      std::move(handler)(as_asio_code(code), std::move(value));
     }
   };
-
-  static boost::system::error_code as_asio(errc code) {
-    return code == errc{} ? boost::system::error_code{} : make_asio_code(code);
-  }
 
   Handler handler_;
   boost::asio::executor_work_guard<boost::asio::associated_executor_t<Handler>> work_;
@@ -177,6 +186,16 @@ struct blocking_completion {
 
 template <Aggregate A, class Command>
 using answer_of = answer<typename actors::decision_of<A, Command>::result_type>;
+template <Aggregate A, class Command>
+using batched_answer_of = batched_answer<typename actors::decision_of<A, Command>::result_type>;
+
+template <class Command>
+std::vector<addressed<Command>> addressed_to(std::string_view id, std::vector<Command>&& commands) {
+  std::vector<addressed<Command>> all;
+  all.reserve(commands.size());
+  for (auto& command : commands) all.push_back({std::string(id), std::move(command)});
+  return all;
+}
 
 /// What became of a command, as its asker is told.
 template <class Result>
@@ -212,6 +231,37 @@ struct make_versioned {
     auto& look = static_cast<actors::look_operation<A>&>(asked);
     return {look.held.code, versioned<A>{std::move(look.seen), look.held.version, std::move(look.held.text)}};
   }
+};
+
+/// The answers of a batch, as they come. Hands all of them over once the last is there, and is gone with that: each operation is
+/// completed exactly once, so nobody needs to own it meanwhile. Complete: `void(std::vector<batched_answer<Result>>)`.
+template <class Result, class Complete>
+class batch_in_flight {
+public:
+  using answers_type = std::vector<batched_answer<Result>>;
+
+  batch_in_flight(std::size_t commands, Complete complete)
+      : left_(commands), answers_(commands), complete_(std::move(complete)) {}
+
+  /// What completes the operation at `place`. From any thread.
+  struct slot {
+    batch_in_flight* batch;
+    std::size_t place;
+    void operator()(const actors::operation_ptr& asked) { batch->set(place, *asked); }
+  };
+
+private:
+  void set(std::size_t place, actors::operation& asked) {
+    auto [code, answer] = make_answer<Result>{}(asked);
+    answers_[place] = {as_asio_code(code), std::move(answer)};
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+    const std::unique_ptr<batch_in_flight> done(this);
+    complete_(std::move(answers_));
+  }
+
+  std::atomic<std::size_t> left_;
+  answers_type answers_;
+  Complete complete_;
 };
 
 /// A read of the journal, on a reader's thread. `Read` makes the value, or throws.
@@ -335,8 +385,7 @@ public:
     require_command<A, command_type>();
     detail::require_survives_await<Command, std::remove_cvref_t<Token>>();
     detail::require_survives_await<Options, std::remove_cvref_t<Token>>();
-    return initiate<A, command_type>(id, std::forward<Command>(command),
-                                     std::make_unique<const command_options>(std::forward<Options>(options)),
+    return initiate<A, command_type>(id, std::forward<Command>(command), actors::boxed(std::forward<Options>(options)),
                                      std::forward<Token>(token));
   }
   template <class A, class Command, class Token>
@@ -352,9 +401,49 @@ public:
   auto ask(std::string_view id, Command command, command_options options = {}) {
     require_command<A, Command>();
     detail::blocking_slot<detail::answer_of<A, Command>> slot;
-    submit<A>(std::string(id), std::move(command), std::make_unique<const command_options>(std::move(options)),
-              detail::blocking_completion{&slot});
+    submit<A>(std::string(id), std::move(command), actors::boxed(std::move(options)), detail::blocking_completion{&slot});
     return slot.wait();
+  }
+
+  /// Hands over many commands in one call; completes once, when each has its outcome, with (std::vector<batched_answer<Result>>),
+  /// in the order of the commands. Nothing fails as a whole, so there is no error_code before the vector, and use_awaitable does
+  /// not throw: each element has a code of its own.
+  ///
+  /// Not atomic: each command is decided and answered by itself, as if it were asked alone. Those of one aggregate are
+  /// carried out in their order, and different aggregates in parallel. Each takes a place among those in flight, in order, and
+  /// where there is none is refused or waits as its own options say; a batch may be larger than in_flight_max if its commands
+  /// wait. g++ before 13 takes no brace-made vector inside co_await ("array used as initializer"): give it a name, and move it.
+  template <class A, class Command, class Token>
+  auto ask_many(std::vector<addressed<Command>> commands, Token&& token) {
+    require_batch_command<A, Command>();
+    using answers_type = std::vector<detail::batched_answer_of<A, Command>>;
+    return boost::asio::async_initiate<Token, void(answers_type)>(
+        [this](auto handler, std::vector<addressed<Command>> what) {
+          submit_many<A>(std::move(what), [done = detail::completion(std::move(handler))](answers_type&& all) mutable {
+            done.post(std::move(all));
+          });
+        },
+        token, std::move(commands));
+  }
+  /// The same for one aggregate, with the default options.
+  template <class A, class Command, class Token>
+  auto ask_many(std::string_view id, std::vector<Command> commands, Token&& token) {
+    return ask_many<A>(detail::addressed_to(id, std::move(commands)), std::forward<Token>(token));
+  }
+  /// The same, blocking. Throws nothing of its own.
+  template <class A, class Command>
+  auto ask_many(std::vector<addressed<Command>> commands) {
+    require_batch_command<A, Command>();
+    using answers_type = std::vector<detail::batched_answer_of<A, Command>>;
+    std::promise<answers_type> promise;
+    auto answers = promise.get_future();
+    submit_many<A>(std::move(commands),
+                   [promise = std::move(promise)](answers_type&& all) mutable { promise.set_value(std::move(all)); });
+    return answers.get();
+  }
+  template <class A, class Command>
+  auto ask_many(std::string_view id, std::vector<Command> commands) {
+    return ask_many<A>(detail::addressed_to(id, std::move(commands)));
   }
 
   /// The present state, once all that made it is durable; completes with (error_code, versioned<A>).
@@ -446,6 +535,22 @@ private:
     };
     core_.submit(actors::operation_ptr(new actors::command_operation<A, Command, decltype(done)>(
         std::move(id), std::move(command), std::move(options), std::move(done))));
+  }
+
+  template <class A, class Command, class Complete>
+  void submit_many(std::vector<addressed<Command>> commands, Complete complete) {
+    using result_type = typename actors::decision_of<A, Command>::result_type;
+    using batch_type = detail::batch_in_flight<result_type, Complete>;
+    if (commands.empty()) return complete({});
+    auto batch = std::make_unique<batch_type>(commands.size(), std::move(complete));
+    std::vector<actors::operation_ptr> operations;  // behind the batch: where one cannot be made, the others go before it
+    operations.reserve(commands.size());
+    for (auto& [id, command, options] : commands) {
+      operations.emplace_back(new actors::command_operation<A, Command, typename batch_type::slot>(
+          std::move(id), std::move(command), actors::boxed(std::move(options)), {batch.get(), operations.size()}));
+    }
+    batch.release();
+    core_.submit_many(std::move(operations));
   }
 
   template <class A, class Complete>

@@ -86,6 +86,9 @@ caf::actor spawn_reader(caf::actor_system& system, shared_context& shared, threa
 /// One of `directories` that share the aggregates between them.
 caf::actor spawn_directory(caf::actor_system& system, shared_context& shared, const crew& colleagues, std::size_t directories);
 
+/// Sends the operations to their directories, in order: one message to each that has any of them.
+void send_to_directories(const crew& staff, std::vector<operation_ptr> asked);
+
 /// Which aggregate an actor is; nothing for an actor of another kind. The names live as long as the actor.
 std::optional<stream_view> aggregate_of(const caf::abstract_actor& actor);
 
@@ -93,6 +96,7 @@ std::optional<stream_view> aggregate_of(const caf::abstract_actor& actor);
 
 // They stay within the process, and travel as they are.
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::perform)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::perform_many)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::append_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::append_result)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::commit_now)

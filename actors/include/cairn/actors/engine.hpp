@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace cairn::actors {
 
@@ -20,6 +21,9 @@ public:
 
   /// Hands an operation to its aggregate, which is made if it is not live. Never blocks; there is no bound here.
   virtual void submit(operation_ptr asked) = 0;
+
+  /// The same for several at once, in as few messages as may be. Those of one aggregate come to it in their order.
+  virtual void submit_many(std::vector<operation_ptr> asked) = 0;
 
   /// Runs `job` on a reader. `hash` spreads jobs over the readers.
   virtual void read(std::size_t hash, std::shared_ptr<read_job> job) = 0;

@@ -8,12 +8,20 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace cairn::actors {
 
 /// To a directory or an aggregate: do this.
 struct perform {
   operation_ptr what;
+};
+
+/// To a directory or an aggregate: do these, in their order. To a directory, of any of its aggregates, each of which gets its own
+/// in one message; to an aggregate, its own. Also how a directory hands over what came for an aggregate that had no actor. Each
+/// has an outcome by itself: that they came together binds them to nothing.
+struct perform_many {
+  std::vector<operation_ptr> what;
 };
 
 /// To the journal, from an aggregate: make the events of one or several decisions durable, all or none. Answered by

@@ -161,6 +161,11 @@ private:
 /// What a command brings along, out of line: most bring nothing, and null stands for the defaults.
 using boxed_options = std::unique_ptr<const command_options>;
 
+inline boxed_options boxed(command_options options) {
+  static const command_options defaults;
+  return options == defaults ? nullptr : std::make_unique<const command_options>(std::move(options));
+}
+
 /// Something asked of one aggregate: a command, or a look at its state. Completed exactly once, at the latest when nobody holds
 /// it any more (errc::abandoned). It holds a place among those in flight until it is completed; where it is completed early,
 /// until it is gone.

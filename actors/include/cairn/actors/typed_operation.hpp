@@ -15,8 +15,18 @@
 
 namespace cairn::actors {
 
+/// What the state decides. A variant of commands stands for the one that it holds.
 template <Aggregate A, class Command>
-using decision_of = std::remove_cvref_t<decltype(std::declval<const A&>().decide(std::declval<const Command&>()))>;
+auto decide(const A& state, const Command& command) {
+  if constexpr (requires { state.decide(command); }) {
+    return state.decide(command);
+  } else {
+    return std::visit([&state](const auto& one) { return state.decide(one); }, command);
+  }
+}
+
+template <Aggregate A, class Command>
+using decision_of = decltype(actors::decide(std::declval<const A&>(), std::declval<const Command&>()));
 
 /// A command on its way to an aggregate.
 template <Aggregate A, class Command, class Complete>
@@ -29,7 +39,7 @@ public:
       : operation(type_of<A>, std::move(id), std::move(options)), command_(std::move(command)), complete_(std::move(complete)) {}
 
   void decide(const hosted_state& state, draft& into, outcome& answer) override {
-    decision_.emplace(static_cast<const hosted<A>&>(state).value.decide(command_));
+    decision_.emplace(actors::decide(static_cast<const hosted<A>&>(state).value, command_));
     if (const auto* no = decision_->rejected()) {
       answer.rejected = true;
       answer.text = no->reason;

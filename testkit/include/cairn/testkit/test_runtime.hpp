@@ -44,7 +44,7 @@ class test_runtime_access;
 }  // namespace detail
 
 /// What a call of the runtime has come to, or will. A handle; copies share.
-/// `Value` is answer<…>, versioned<…> or history_part<…>.
+/// `Value` is answer<…>, versioned<…>, history_part<…>, or a vector of batched_answer<…>.
 template <class Value>
 class awaited {
 public:
@@ -163,6 +163,17 @@ public:
     runtime().template ask<A>(id, std::move(command), std::move(options), into(answer));
     return answer;
   }
+  template <Aggregate A, class Command>
+  auto ask_many(std::vector<addressed<Command>> commands, std::source_location where = std::source_location::current()) {
+    awaited<std::vector<cairn::detail::batched_answer_of<A, Command>>> answers(where);
+    runtime().template ask_many<A>(std::move(commands), into(answers));
+    return answers;
+  }
+  template <Aggregate A, class Command>
+  auto ask_many(std::string_view id, std::vector<Command> commands,
+                std::source_location where = std::source_location::current()) {
+    return ask_many<A>(cairn::detail::addressed_to(id, std::move(commands)), where);
+  }
   template <Aggregate A>
   auto state(std::string_view id, std::source_location where = std::source_location::current()) {
     awaited<versioned<A>> seen(where);
@@ -235,12 +246,20 @@ private:
 
   template <class Value>
   auto into(awaited<Value>& kept) {
-    return boost::asio::bind_executor(executor(), [state = kept.state_](boost::system::error_code code, Value value) {
-      if (state->value) fail("answered twice", state->asked_at);
-      state->code = static_cast<errc>(code.value());
-      state->value.emplace(std::move(value));
-    });
+    return boost::asio::bind_executor(executor(), handler<Value>{kept.state_});
   }
+  template <class Value>
+  struct handler {
+    std::shared_ptr<typename awaited<Value>::state> state;
+    void operator()(boost::system::error_code code, Value value) {
+      state->code = static_cast<errc>(code.value());
+      operator()(std::move(value));
+    }
+    void operator()(Value value) {
+      if (state->value) fail("answered twice", state->asked_at);
+      state->value.emplace(std::move(value));
+    }
+  };
   tap intercept(address to, std::optional<std::size_t> kind, std::optional<std::chrono::microseconds> by);
 
   std::unique_ptr<detail::test_runtime_access> self_;

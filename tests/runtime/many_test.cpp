@@ -1,0 +1,358 @@
+// Many commands handed over in one call: each with its own outcome, in order within an aggregate, answered together.
+#include "product.hpp"
+
+#include <cairn/memory_journal.hpp>
+#include <cairn/runtime.hpp>
+#include <cairn/testkit/doctest.hpp>
+#include <cairn/testkit/test_runtime.hpp>
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+namespace cairn::tests {
+namespace {
+
+namespace asio = boost::asio;
+using namespace stock;
+using namespace testkit;
+
+using Movement = std::variant<Enrol, AddStock, RemoveStock>;
+
+struct Took {
+  static constexpr std::string_view type = "TOOK";
+  int number = 0;
+  MSGPACK_DEFINE_MAP(number)
+};
+struct TakeNumber {};
+struct TakeTwo {};
+struct Reset {};
+
+// Its commands answer with what was taken.
+struct Counter {
+  static constexpr std::string_view category = "counter";
+  using Event = std::variant<Took>;
+  int taken = 0;
+  MSGPACK_DEFINE_MAP(taken)
+  decision<Event, int> decide(const TakeNumber&) const { return {Took{taken + 1}, taken + 1}; }
+  decision<Event, int> decide(const TakeTwo&) const { return {std::vector<Event>{Took{taken + 1}, Took{taken + 2}}, taken + 2}; }
+  decision<Event> decide(const Reset&) const { throw 1; }
+  void evolve(const Took& event) noexcept { taken = event.number; }
+};
+
+addressed<AddStock> patient(std::string id, Count count) {
+  return {std::move(id), AddStock{count}, {.when_full = when_full::wait}};
+}
+
+void enrol(test_runtime& world, const std::string& id, Count count = 0) {
+  const auto enrolled = world.ask<Product>(id, Enrol{count});
+  world.run();
+  REQUIRE(enrolled.accepted());
+}
+
+}  // namespace
+
+// -- what a batch is
+
+TEST_CASE("a batch is answered in the order of its commands, each with an outcome of its own") {
+  test_runtime world;
+  enrol(world, "1", 5);
+  enrol(world, "2");
+  const auto answers = world.ask_many<Product>(std::vector<addressed<Movement>>{
+      {"1", RemoveStock{4}},
+      {"2", AddStock{7}},
+      {"1", RemoveStock{4}},
+      {"1", AddStock{1}, {.expected = expected_version::exactly(version{9})}},
+      {std::string(limits::id_bytes_max + 1, 'x'), Enrol{1}},
+      {"3", AddStock{1}},
+      {"1", RemoveStock{1}},
+      {"3", Enrol{1}},
+  });
+  CHECK_FALSE(answers.answered());
+  world.run();
+  REQUIRE(answers->size() == 8);
+  const auto& all = *answers;
+  CHECK(all[0].answer.version == version{2});
+  CHECK(all[1].answer.version == version{2});
+  CHECK(all[2].answer.rejected == rejection{"insufficient_stock"});
+  CHECK(all[3].code == errc::version_conflict);
+  CHECK(all[3].answer.version == version{2});
+  CHECK(all[3].answer.detail == "product/1 is at version 2, the command expected version 9");
+  CHECK(all[4].code == errc::invalid_argument);
+  CHECK(all[5].answer.rejected == rejection{"not_enrolled"});
+  CHECK(all[6].answer.version == version{3});
+  CHECK(all[7].answer.version == version{1});
+  for (const auto place : {0, 1, 2, 5, 6, 7}) CHECK_FALSE(all[static_cast<std::size_t>(place)].code);
+  for (const auto place : {0, 1, 6, 7}) CHECK(all[static_cast<std::size_t>(place)].answer.events == 1);
+  CHECK(world.runtime().in_flight() == 0);
+}
+
+TEST_CASE("it is not atomic: what its commands store is there whatever becomes of the others") {
+  test_runtime world;
+  enrol(world, "1", 5);
+  world.ask_many<Product>("1", std::vector{RemoveStock{3}, RemoveStock{3}, RemoveStock{2}});
+  world.run();
+  const auto left = world.state<Product>("1");
+  world.run();
+  CHECK(left->state.count == 0);
+  CHECK(left->version == version{3});
+}
+
+TEST_CASE("what comes for one aggregate in a message is stored with one append") {
+  test_runtime world;
+  enrol(world, "1");
+  auto journal = world.hold<actors::append_request>(journal_actor());
+  world.ask_many<Product>("1", std::vector(64, AddStock{1}));
+  world.run();
+  REQUIRE(journal.size() == 1);
+  CHECK(std::get<actors::append_request>(journal.at(0)).events == 64);
+  journal.release();
+  world.run();
+  CHECK(world.journal().last() == position{65});
+}
+
+TEST_CASE("a batch is answered when the last of its commands is durable, and not before") {
+  test_runtime world;
+  enrol(world, "1");
+  enrol(world, "2");
+  auto acknowledgements = world.hold<actors::append_result>(aggregate<Product>("2"));
+  const auto answers = world.ask_many<Product>(std::vector<addressed<AddStock>>{{"1", AddStock{1}}, {"2", AddStock{1}}});
+  world.run();
+  CHECK_FALSE(answers.answered());
+  const auto other = world.state<Product>("1");
+  world.run();
+  CHECK(other->version == version{2});
+  acknowledgements.release();
+  world.run();
+  REQUIRE(answers.answered());
+  for (const auto& one : *answers) CHECK(one.answer.version == version{2});
+}
+
+TEST_CASE("a command id that comes twice in a batch is carried out once, and answered twice") {
+  test_runtime world;
+  enrol(world, "1");
+  const command_options named{.command_id = "a"};
+  const auto answers = world.ask_many<Product>(
+      std::vector<addressed<AddStock>>{{"1", AddStock{1}, named}, {"1", AddStock{1}}, {"1", AddStock{1}, named}});
+  world.run();
+  REQUIRE(answers->size() == 3);
+  CHECK_FALSE((*answers)[0].answer.repeated);
+  CHECK((*answers)[1].answer.version == version{3});
+  CHECK((*answers)[2].answer.repeated);
+  CHECK((*answers)[2].answer.version == version{2});
+  CHECK(world.journal().last() == position{3});
+}
+
+TEST_CASE(
+    "the commands of a batch may answer something besides their events, and be of several kinds that answer with the same") {
+  test_runtime world;
+  using Take = std::variant<TakeNumber, TakeTwo>;
+  const auto answers = world.ask_many<Counter>("a", std::vector<Take>{TakeNumber{}, TakeTwo{}, TakeNumber{}});
+  world.run();
+  REQUIRE(answers->size() == 3);
+  CHECK((*answers)[0].answer.result == 1);
+  CHECK((*answers)[1].answer.result == 3);
+  CHECK((*answers)[1].answer.events == 2);
+  CHECK((*answers)[2].answer.result == 4);
+}
+
+TEST_CASE("a decide that throws, and an append that fails, are told to those whom they concern") {
+  test_runtime world;
+  enrol(world, "1");
+  const auto thrown = world.ask_many<Counter>("a", std::vector(2, Reset{}));
+  world.run();
+  for (const auto& one : *thrown) CHECK(one.code == errc::decide_failed);
+
+  world.journal().fail_next_append();
+  const auto failed = world.ask_many<Product>("1", std::vector<Movement>{AddStock{1}, RemoveStock{5}, AddStock{0}});
+  world.run();
+  REQUIRE(failed->size() == 3);
+  for (const auto& one : *failed) CHECK(one.code == errc::journal_unavailable);  // each was decided on what was not stored
+  const auto next = world.ask_many<Product>("1", std::vector{AddStock{1}});
+  world.run();
+  CHECK(next->front().answer.version == version{2});
+}
+
+TEST_CASE("a batch of nothing is answered at once, through the handler's executor") {
+  test_runtime world;
+  const auto answers = world.ask_many<Product>(std::vector<addressed<AddStock>>{});
+  CHECK_FALSE(answers.answered());
+  world.run();
+  REQUIRE(answers.answered());
+  CHECK(answers->empty());
+}
+
+// -- places
+
+TEST_CASE("each command of a batch takes a place, and those that find none are told so") {
+  test_runtime world({.in_flight_max = 3});
+  const auto answers =
+      world.ask_many<Product>("1", std::vector<Movement>{Enrol{1}, AddStock{1}, AddStock{1}, AddStock{1}, AddStock{1}});
+  CHECK(world.runtime().in_flight() == 3);
+  world.run();
+  REQUIRE(answers->size() == 5);
+  for (std::size_t place = 0; place < 3; ++place) CHECK((*answers)[place].answer.version == version{place + 1});
+  for (std::size_t place = 3; place < 5; ++place) CHECK((*answers)[place].code == errc::overloaded);
+  CHECK(world.runtime().in_flight() == 0);
+}
+
+TEST_CASE("a batch larger than what may be in flight waits for places, in order, up to what may wait") {
+  test_runtime world({.in_flight_max = 2, .waiting_max = 5});
+  enrol(world, "1");
+  enrol(world, "2");
+  std::vector<addressed<AddStock>> commands;
+  for (int command = 0; command < 8; ++command) commands.push_back(patient(command % 2 ? "2" : "1", 1));
+  commands.push_back({"1", AddStock{1}});  // will not wait, and must not overtake those that do
+  const auto answers = world.ask_many<Product>(commands);
+  CHECK(world.runtime().in_flight() == 2);
+  world.run();
+  REQUIRE(answers->size() == 9);
+  for (std::size_t place = 0; place < 7; ++place) {
+    CHECK_FALSE((*answers)[place].code);
+    CHECK((*answers)[place].answer.version == version{place / 2 + 2});
+  }
+  CHECK((*answers)[7].code == errc::overloaded);
+  CHECK((*answers)[7].answer.detail == "5 commands wait for a place already");
+  CHECK((*answers)[8].code == errc::overloaded);
+  CHECK((*answers)[8].answer.detail == "2 operations are in flight");
+}
+
+TEST_CASE("batches and single commands that wait for places keep the order in which they came, whatever the threads do") {
+  runtime runtime{{.journal = memory_journal(), .in_flight_max = 5}};
+  runtime.ask<Product>("1", Enrol{});
+  std::vector<std::future<std::vector<batched_answer<>>>> batches;
+  std::vector<std::future<answer<>>> singles;
+  for (int round = 0; round < 200; ++round) {
+    batches.push_back(runtime.ask_many<Product>(std::vector(16, patient("1", 1)), asio::use_future));
+    const auto single = patient("1", 1);
+    singles.push_back(runtime.ask<Product>("1", single.command, single.options, asio::use_future));
+  }
+  std::uint64_t last = 1;
+  for (std::size_t round = 0; round < batches.size(); ++round) {
+    for (const auto& [code, answer] : batches[round].get()) REQUIRE(answer.version == version{++last});
+    REQUIRE(singles[round].get().version == version{++last});
+  }
+}
+
+TEST_CASE("many threads hand over batches for the same products: every command is carried out once, each thread's in its order") {
+  constexpr std::size_t threads = 6, rounds = 50, products = 4, size = 32;
+  runtime runtime{{.journal = memory_journal(), .in_flight_max = 40}};
+  for (std::size_t product = 0; product < products; ++product) runtime.ask<Product>(std::to_string(product), Enrol{});
+  std::atomic<int> out_of_order{0};
+  std::vector<std::thread> all;
+  for (std::size_t thread = 0; thread < threads; ++thread) {
+    all.emplace_back([&] {
+      std::vector<version> last(products);
+      for (std::size_t round = 0; round < rounds; ++round) {
+        std::vector<addressed<AddStock>> commands;
+        for (std::size_t place = 0; place < size; ++place) commands.push_back(patient(std::to_string(place % products), 1));
+        const auto answers = runtime.ask_many<Product>(std::move(commands));
+        for (std::size_t place = 0; place < size; ++place) {
+          const auto& [code, answer] = answers[place];
+          if (code || !answer || answer.version <= last[place % products]) ++out_of_order;
+          last[place % products] = answer.version;
+        }
+      }
+    });
+  }
+  for (auto& thread : all) thread.join();
+  CHECK(out_of_order == 0);
+  for (std::size_t product = 0; product < products; ++product) {
+    CHECK(runtime.state<Product>(std::to_string(product)).state.count == threads * rounds * size / products);
+  }
+}
+
+TEST_CASE("a drain finishes a batch, also what of it waits for a place, and refuses the next") {
+  test_runtime world({.in_flight_max = 2});
+  enrol(world, "1");
+  const auto answers = world.ask_many<Product>(std::vector(10, patient("1", 1)));
+  world.runtime().drain();
+  world.run();
+  REQUIRE(answers->size() == 10);
+  for (std::size_t place = 0; place < 10; ++place) CHECK((*answers)[place].answer.version == version{place + 2});
+  const auto late = world.ask_many<Product>("1", std::vector(2, AddStock{1}));
+  world.run();
+  REQUIRE(late->size() == 2);
+  for (const auto& one : *late) CHECK(one.code == errc::draining);
+}
+
+// -- the forms of the call
+
+TEST_CASE("a delivery comes in as one batch, of which the commands that failed are told") {
+  runtime runtime{{.journal = memory_journal()}};
+  runtime.ask<Product>("1", Enrol{});
+  std::vector<std::string> failed;
+  const auto session = [&]() -> asio::awaitable<void> {
+    std::vector<cairn::addressed<Movement>> delivery{
+        {"1", AddStock{5}, {.command_id = "delivery-7/1"}},
+        {"2", Enrol{9}, {.expected = cairn::expected_version::none_yet(), .command_id = "delivery-7/2"}},
+        {"1", RemoveStock{1}},
+    };
+    const auto answers = co_await runtime.ask_many<Product>(std::move(delivery), asio::use_awaitable);
+    for (const auto& [failure, answer] : answers) {
+      if (failure) failed.push_back(failure.message() + ": " + answer.detail);
+    }
+  };
+  asio::io_context io;
+  for (int time = 0; time < 2; ++time) {
+    asio::co_spawn(io, session(), [](std::exception_ptr failure) { CHECK_FALSE(failure); });
+    io.run();
+    io.restart();
+  }
+  CHECK(failed.empty());  // the second time the named ones were repeats
+  CHECK(runtime.state<Product>("1").state.count == 3);
+  CHECK(runtime.state<Product>("2").version == version{1});
+}
+
+TEST_CASE("callbacks, futures, coroutines and plain threads get the same answers, and a failed command throws nothing") {
+  runtime runtime{{.journal = memory_journal()}};
+  asio::io_context io;
+  const auto test_thread = std::this_thread::get_id();
+  int called = 0;
+  runtime.ask_many<Product>("1", std::vector<Movement>{Enrol{5}, RemoveStock{9}},
+                            asio::bind_executor(io, [&](const std::vector<batched_answer<>>& all) {
+                              REQUIRE(all.size() == 2);
+                              CHECK(all[0].answer.version == version{1});
+                              CHECK(all[1].answer.rejected == rejection{"insufficient_stock"});
+                              CHECK(std::this_thread::get_id() == test_thread);
+                              ++called;
+                            }));
+  io.run();
+  io.restart();
+
+  CHECK(runtime.ask_many<Product>("1", std::vector(2, AddStock{1}), asio::use_future).get()[1].answer.version == version{3});
+
+  const auto session = [&]() -> asio::awaitable<void> {
+    std::vector<addressed<AddStock>> commands{
+        {"1", AddStock{1, "found"}}, {"1", AddStock{1}, {.expected = expected_version::none_yet()}}, {"2", AddStock{1}}};
+    const auto all = co_await runtime.ask_many<Product>(std::move(commands), asio::use_awaitable);
+    CHECK(all.size() == 3);
+    CHECK(all[0].answer.version == version{4});
+    CHECK(all[1].code == errc::version_conflict);
+    CHECK(all[2].answer.rejected == rejection{"not_enrolled"});
+    std::vector<Movement> movements{RemoveStock{1, "sold"}, AddStock{2, "returned"}};
+    const auto more = co_await runtime.ask_many<Product>("1", movements, asio::use_awaitable);
+    CHECK(more[1].answer.version == version{6});
+    ++called;
+  };
+  asio::co_spawn(io, session(), [](std::exception_ptr failure) { CHECK_FALSE(failure); });
+  io.run();
+  CHECK(called == 2);
+
+  CHECK(runtime.ask_many<Product>("1", std::vector{RemoveStock{1}, RemoveStock{1}})[1].answer.version == version{8});
+  CHECK(runtime.ask_many<Product>(std::vector{addressed{"1", AddStock{1}}})[0].answer.version == version{9});
+  CHECK(runtime.ask_many<Product>(std::vector<addressed<AddStock>>{}).empty());
+  runtime.drain();
+  CHECK(runtime.ask_many<Product>("1", std::vector{AddStock{1}})[0].code == errc::draining);
+}
+
+}  // namespace cairn::tests
