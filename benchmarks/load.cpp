@@ -1,6 +1,7 @@
 #include "load.hpp"
 
 #include "product.hpp"
+#include "store.hpp"
 
 #include "../persistence/store_environment.hpp"
 
@@ -137,10 +138,27 @@ std::vector<std::string> ids_of(std::size_t products) {
 }
 
 void enrol_all(runtime& runtime, const std::vector<std::string>& ids) {
+  constexpr std::size_t at_once = 50'000;
   asio::io_context io{1};
-  const command_options patient{.when_full = when_full::wait};
+  for (std::size_t place = 0; place < ids.size();) {
+    stop_if_interrupted();
+    for (const auto end = std::min(ids.size(), place + at_once); place < end; ++place) {
+      runtime.ask<stock::Product>(ids[place], stock::Enrol{}, asio::bind_executor(io, require_success));
+    }
+    io.run();
+    io.restart();
+  }
+}
+
+void look_at_all(runtime& runtime, const std::vector<std::string>& ids) {
+  asio::io_context io{1};
   for (const auto& id : ids) {
-    runtime.ask<stock::Product>(id, stock::Enrol{}, patient, asio::bind_executor(io, require_success));
+    runtime.state<stock::Product>(
+        id, asio::bind_executor(io, [](const boost::system::error_code& failed, const versioned<stock::Product>& seen) {
+          if (!failed && seen.state.enrolled) return;
+          std::fprintf(stderr, "a product did not come back: %s %s\n", failed.message().c_str(), seen.detail.c_str());
+          std::abort();
+        }));
   }
   io.run();
 }
@@ -149,10 +167,17 @@ load_figures run(const load& what, double seconds) {
   const temporary_folder folder;
   const auto ids = ids_of(what.products);
   load_figures figures;
-  runtime runtime{
-      {.journal = open_journal(folder.path(), what.into), .bounds = {.snapshot_every_events = what.snapshot_every_events}},
-      engine_for(what.into)};
-  enrol_all(runtime, ids);
+  auto store = open_journal(folder.path(), what.into);
+  append_histories(*store, ids, what.history_events);
+  const auto live_max = std::max(actors::settings{}.live_aggregates_max, 2 * what.products);
+  runtime runtime{{.journal = std::exchange(store, nullptr),
+                   .bounds = {.snapshot_every_events = what.snapshot_every_events, .live_aggregates_max = live_max}},
+                  engine_for(what.into)};
+  if (what.history_events == 0) {
+    enrol_all(runtime, ids);
+  } else {
+    look_at_all(runtime, ids);
+  }
   {
     const closed_loop loop(runtime, what, ids);
     pause_for(seconds / 4);

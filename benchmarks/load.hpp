@@ -32,7 +32,8 @@ struct load {
   std::size_t in_flight = 1'000;
   storing into = storing::chained;
   std::uint64_t snapshot_every_events = 500;
-  double zipf = 0;  ///< the exponent: product n is asked 1 / n^zipf as often as the first; 0: all alike
+  std::size_t history_events = 0;  ///< that each product has before, each in another place of the log
+  double zipf = 0;                 ///< the exponent: product n is asked 1 / n^zipf as often as the first; 0: all alike
   client by = client::callbacks;
   int client_threads = 1;
 };
@@ -54,8 +55,12 @@ std::vector<double> latencies_at(double commands_per_second, double seconds);
 /// "0", "1", … as ids of products.
 std::vector<std::string> ids_of(std::size_t products);
 
-/// Makes each product known to the runtime, and live.
+/// Gives each product its first event, and makes it live.
 void enrol_all(runtime& runtime, const std::vector<std::string>& ids);
+
+/// Asks for the state of every product at once, and waits until all are answered. They have been enrolled, and as many operations
+/// may be in flight.
+void look_at_all(runtime& runtime, const std::vector<std::string>& ids);
 
 /// Ends the program: a benchmark of commands that fail measures nothing.
 void require_success(const boost::system::error_code& failed, const answer<>& answer);

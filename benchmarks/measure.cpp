@@ -1,17 +1,19 @@
 #include "measure.hpp"
 
+#include <cerrno>
 #include <csignal>
-#include <cstdlib>
+#include <exception>
 #include <fcntl.h>
 #include <string>
 #include <system_error>
+
+// Where the program is linked with tcmalloc.
+extern "C" int MallocExtension_GetNumericProperty(const char* property, std::size_t* value) __attribute__((weak));
 
 namespace cairn::benchmarks {
 namespace {
 
 volatile std::sig_atomic_t was_interrupted = 0;
-
-}  // namespace
 
 void watch_for_interrupts() {
   struct sigaction action {};
@@ -20,6 +22,8 @@ void watch_for_interrupts() {
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
 }
+
+}  // namespace
 
 void stop_if_interrupted() {
   if (was_interrupted != 0) throw interrupted{};
@@ -31,6 +35,27 @@ void pause_for(double seconds) {
     stop_if_interrupted();
     ::usleep(1'000);
   } while (seconds_since(start) < seconds);
+}
+
+int run_benchmark(const char* name, int (*run_all)(int argc, char** argv), int argc, char** argv) {
+  watch_for_interrupts();
+  try {
+    return run_all(argc, argv);
+  } catch (const interrupted&) {
+    std::fprintf(stderr, "%s: interrupted\n", name);
+    return 130;
+  } catch (const std::exception& failure) {
+    std::fprintf(stderr, "%s: %s\n", name, failure.what());
+    return 2;
+  }
+}
+
+std::optional<double> heap_bytes() {
+  std::size_t bytes = 0;
+  if (!MallocExtension_GetNumericProperty || MallocExtension_GetNumericProperty("generic.current_allocated_bytes", &bytes) == 0) {
+    return std::nullopt;
+  }
+  return static_cast<double>(bytes);
 }
 
 double median_sync_seconds() {

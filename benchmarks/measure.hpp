@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <sys/resource.h>
 #include <thread>
@@ -23,12 +24,14 @@ inline double seconds_since(steady::time_point start) { return std::chrono::dura
 /// Somebody wants the program to end: thrown by whatever waits, so that every folder and process goes with its owner.
 struct interrupted {};
 
-/// Lets Ctrl-C and SIGTERM end what waits below by an exception; a second one ends the program at once.
-void watch_for_interrupts();
-/// Throws interrupted.
+/// Throws interrupted, once there was Ctrl-C or SIGTERM. A second one ends the program at once.
 void stop_if_interrupted();
 /// Sleeps, or throws interrupted.
 void pause_for(double seconds);
+
+/// The whole of a main(): runs it with Ctrl-C watched, and tells of what it throws. Exit code 130 where it was interrupted, 2
+/// where it failed.
+int run_benchmark(const char* name, int (*run_all)(int argc, char** argv), int argc, char** argv);
 
 /// A folder where the operating system keeps such, on the same disk as all others of them; gone with its owner.
 class temporary_folder {
@@ -82,6 +85,10 @@ inline double cpu_seconds() {
   };
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
+
+/// Bytes allocated and not freed, by everything in this process; nothing where the allocator, which is not tcmalloc then, does
+/// not say.
+std::optional<double> heap_bytes();
 
 /// The median of how long it takes to overwrite 4 KiB of a file that has its size already, and to have that on the disk.
 double median_sync_seconds();

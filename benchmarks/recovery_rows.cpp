@@ -6,21 +6,14 @@
 
 #include <cairn/rocksdb_journal.hpp>
 
-#include <boost/asio/io_context.hpp>
-
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <thread>
 #include <unordered_map>
 
-// Where the program is linked with tcmalloc.
-extern "C" int MallocExtension_GetNumericProperty(const char* property, std::size_t* value) __attribute__((weak));
-
 namespace cairn::benchmarks {
 namespace {
-
-namespace asio = boost::asio;
 
 constexpr int readers = 2;
 
@@ -56,20 +49,6 @@ std::shared_ptr<prepared_store> with_snapshots(std::size_t products) {
   }
   made->open();
   return made;
-}
-
-/// Asks for the state of every product at once, and waits until all are answered.
-void look_at_all(runtime& runtime, const std::vector<std::string>& ids) {
-  asio::io_context io{1};
-  for (const auto& id : ids) {
-    runtime.state<stock::Product>(
-        id, asio::bind_executor(io, [](const boost::system::error_code& failed, const versioned<stock::Product>& seen) {
-          if (!failed && seen.state.enrolled) return;
-          std::fprintf(stderr, "a product did not come back: %s %s\n", failed.message().c_str(), seen.detail.c_str());
-          std::abort();
-        }));
-  }
-  io.run();
 }
 
 double activations_per_second(const prepared_store& from) {
@@ -167,15 +146,6 @@ row fold_row() {
           }};
 }
 
-/// Bytes allocated and not freed, by everything in this process.
-double heap_bytes() {
-  std::size_t bytes = 0;
-  if (!MallocExtension_GetNumericProperty || MallocExtension_GetNumericProperty("generic.current_allocated_bytes", &bytes) == 0) {
-    throw skipped("the heap is counted by tcmalloc, apt-get install libgoogle-perftools-dev");
-  }
-  return static_cast<double>(bytes);
-}
-
 double resident_bytes() {
   long pages = 0;
   auto* file = std::fopen("/proc/self/statm", "r");
@@ -196,11 +166,11 @@ row memory_row() {
               {.journal = from->store,
                .in_flight_max = from->ids.size(),
                .bounds = {.recovery_queue_max = from->ids.size(), .live_aggregates_max = 2 * from->ids.size() + 100}}};
-          const auto heap = heap_bytes();
+          const auto heap = *heap_bytes();
           const auto resident = resident_bytes();
           look_at_all(runtime, from->ids);
           const auto products = static_cast<double>(runtime.statistics().live_aggregates.load());
-          measured found{(heap_bytes() - heap) / products, 1024, {{"bytes resident", (resident_bytes() - resident) / products}}};
+          measured found{(*heap_bytes() - heap) / products, 1024, {{"bytes resident", (resident_bytes() - resident) / products}}};
           found.besides.emplace_back("live products", products);
           runtime.drain(drain_snapshots::no);
           return found;

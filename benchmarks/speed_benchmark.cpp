@@ -4,6 +4,7 @@
 // the rounds and their spread. The rows stand in pipeline_rows.cpp, recovery_rows.cpp and postgres_rows.cpp; here they are
 // measured one after another and printed. Exit code 0 whether or not a goal is reached: this is no test.
 #include "measure.hpp"
+#include "report.hpp"
 #include "rows.hpp"
 
 #include "command_line/flags.hpp"
@@ -16,10 +17,9 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
-#include <fstream>
 #include <optional>
 #include <set>
-#include <sys/utsname.h>
+#include <thread>
 
 namespace {
 
@@ -131,36 +131,11 @@ void print_absolute(const std::vector<row_figures>& rows) {
 
 // -- for programs
 
-std::string quoted(const std::string& text) {
-  std::string quoted = "\"";
-  for (const char character : text) {
-    if (character == '"' || character == '\\') quoted += '\\';
-    if (static_cast<unsigned char>(character) >= 0x20) quoted += character;
-  }
-  return quoted + "\"";
-}
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return std::isfinite(value) ? text : "null";
-}
-
-std::string processor() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  }
-  return "unknown";
-}
-
 std::string as_json(const std::vector<row_figures>& rows, const extent& size, cairn::timestamp began) {
-  utsname system{};
-  ::uname(&system);
-  auto text = "{\"began\": " + quoted(cairn::to_string(began)) + ",\n \"machine\": {\"processor\": " + quoted(processor()) +
-              ", \"cores\": " + std::to_string(std::thread::hardware_concurrency()) +
-              ", \"system\": " + quoted(std::string(system.sysname) + " " + system.release) +
-              "},\n \"seconds\": " + number(size.seconds) + ", \"quick\": " + (size.quick ? "true" : "false") + ",\n \"rows\": [";
+  using json::number;
+  using json::quoted;
+  auto text = "{\"began\": " + quoted(cairn::to_string(began)) + ",\n \"machine\": " + machine_json() +
+              ",\n \"seconds\": " + number(size.seconds) + ", \"quick\": " + (size.quick ? "true" : "false") + ",\n \"rows\": [";
   const char* between = "";
   for (const auto& figures : rows) {
     const auto& about = *figures.about;
@@ -265,7 +240,7 @@ int run_all(int argc, char** argv) {
   int rounds = 5;
   extent size;
   std::vector<std::string> only;
-  std::string json;
+  std::string figures_path;
   app.add_option("--only", only, "Measure these rows alone, or all whose names begin so: " + names_of(rows))->type_name("NAME…");
   app.add_option("--rounds", rounds, "How often both sides are measured, in turn")
       ->type_name("N")
@@ -275,7 +250,9 @@ int run_all(int argc, char** argv) {
       ->type_name("N")
       ->capture_default_str()
       ->check(CLI::Range(0.05, 3'600.0));
-  app.add_option("--json", json, "Write every round's figures to this file")->type_name("FILE")->check(command_line::not_empty());
+  app.add_option("--json", figures_path, "Write every round's figures to this file")
+      ->type_name("FILE")
+      ->check(command_line::not_empty());
   app.add_flag("--quick", size.quick, "One short, small round of each: shows that it runs, and nothing of how fast");
   CLI11_PARSE(app, argc, argv);
   if (size.quick) {
@@ -289,13 +266,12 @@ int run_all(int argc, char** argv) {
   }
   std::erase_if(rows, [&](const row& one) { return !is_wanted(one, only); });
   std::optional<command_line::output_file> file;
-  if (!json.empty()) file.emplace(json);
+  if (!figures_path.empty()) file.emplace(figures_path);
 
-  watch_for_interrupts();
   const auto began = cairn::system_now();
   std::printf("%u cores, %s; the stores are in %s; %d round%s of %s s\n\n", std::thread::hardware_concurrency(),
               processor().c_str(), std::filesystem::temp_directory_path().c_str(), rounds, rounds == 1 ? "" : "s",
-              number(size.seconds).c_str());
+              json::number(size.seconds).c_str());
   const table printed(rows);
   progress watched(rows.size(), rounds);
   std::vector<row_figures> figures;
@@ -312,14 +288,4 @@ int run_all(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  try {
-    return run_all(argc, argv);
-  } catch (const interrupted&) {
-    std::fprintf(stderr, "speed_benchmark: interrupted\n");
-    return 130;
-  } catch (const std::exception& failure) {
-    std::fprintf(stderr, "speed_benchmark: %s\n", failure.what());
-    return 2;
-  }
-}
+int main(int argc, char** argv) { return run_benchmark("speed_benchmark", run_all, argc, argv); }
