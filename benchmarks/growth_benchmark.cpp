@@ -18,7 +18,6 @@ namespace {
 
 using namespace cairn::benchmarks;
 using command_line::counted;
-using command_line::fixed;
 
 /// One place of a line: how large, and what every round found.
 struct point {
@@ -60,7 +59,8 @@ plot_line line_of(const std::vector<point>& points, std::vector<double> point::*
 }
 
 int run_all(int argc, char** argv) {
-  CLI::App app{"Measures what a command costs with 1 to 1,000,000 live products, and after 10 to 100,000 events of each."};
+  CLI::App app{"Measures what a command costs with 1 to 1,000,000 live products, and after 10 to 100,000 events of each.",
+               "scripts/benchmark growth"};
   app.formatter(std::make_shared<command_line::plain_help>());
   int rounds = 5;
   bool quick = false;
@@ -92,8 +92,8 @@ int run_all(int argc, char** argv) {
     }
   }
   watched.clear();
-  std::printf("%u cores, %s, %.0f ns apart; %d rounds\n\n", std::thread::hardware_concurrency(), processor().c_str(),
-              core_round_trip_ns(), rounds);
+  std::printf("%u cores, %s, %.0f ns apart; %s\n\n", std::thread::hardware_concurrency(), processor().c_str(),
+              core_round_trip_ns(), counted(static_cast<std::uint64_t>(rounds), "round").c_str());
   for (const auto* points : {&products, &histories}) {
     for (const auto& one : *points) {
       std::printf("%-40s %s µs of processor a command, %s k commands/s\n", one.label.c_str(),
@@ -102,23 +102,18 @@ int run_all(int argc, char** argv) {
   }
   if (quick) std::printf("\nA quick run says that everything runs; its figures mean nothing.\n");
   if (file) {
-    const auto in_flight = counted(products.front().what.in_flight, "command") + " in flight";
+    const auto live = "live products (" + counted(products.front().what.in_flight, "command") + " in flight)";
     const auto cost = "µs of processor a command";
     const auto rate = "thousand commands a second";
-    file->finish(plots_json(
-        "What a command costs as a store grows: median, least and most of " +
-            counted(static_cast<std::uint64_t>(rounds), "round"),
-        {{"Cost and number of products", in_flight + ", live products", cost, true, {line_of(products, &point::cpu_us)}},
-         {"Rate and number of products",
-          in_flight + ", live products",
-          rate,
-          true,
-          {line_of(products, &point::thousands_per_second)}},
-         {"Cost and length of history",
-          "10 products, events that each has already",
-          cost,
-          true,
-          {line_of(histories, &point::cpu_us)}}}));
+    file->finish(plots_json("What a command costs as a store grows: median, least and most of " +
+                                counted(static_cast<std::uint64_t>(rounds), "round"),
+                            {{"Cost and number of products", live, cost, true, {line_of(products, &point::cpu_us)}},
+                             {"Rate and number of products", live, rate, true, {line_of(products, &point::thousands_per_second)}},
+                             {"Cost and length of history",
+                              "events that each of 10 products has already",
+                              cost,
+                              true,
+                              {line_of(histories, &point::cpu_us)}}}));
   }
   return 0;
 }

@@ -7,7 +7,8 @@
 #include <string>
 #include <system_error>
 
-// Where the program is linked with tcmalloc.
+// tcmalloc's, where the program is linked with it.
+extern "C" void MallocExtension_ReleaseFreeMemory() __attribute__((weak));
 extern "C" int MallocExtension_GetNumericProperty(const char* property, std::size_t* value) __attribute__((weak));
 
 namespace cairn::benchmarks {
@@ -56,6 +57,10 @@ std::optional<double> heap_bytes() {
     return std::nullopt;
   }
   return static_cast<double>(bytes);
+}
+
+void release_free_memory() {
+  if (MallocExtension_ReleaseFreeMemory) MallocExtension_ReleaseFreeMemory();
 }
 
 double median_sync_seconds() {

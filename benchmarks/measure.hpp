@@ -89,6 +89,8 @@ inline double cpu_seconds() {
 /// Bytes allocated and not freed, by everything in this process; nothing where the allocator, which is not tcmalloc then, does
 /// not say.
 std::optional<double> heap_bytes();
+/// Gives what the allocator keeps for later back to the operating system, where it can.
+void release_free_memory();
 
 /// The median of how long it takes to overwrite 4 KiB of a file that has its size already, and to have that on the disk.
 double median_sync_seconds();

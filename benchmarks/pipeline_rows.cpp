@@ -35,25 +35,24 @@ row compared(std::string key, std::string title, load ours, std::string against,
 row against_no_journal(std::string key, std::string title, load what, double at_least_ratio) {
   auto without = what;
   without.into = storing::nothing;
-  return compared(std::move(key), std::move(title), what, "without a journal", without, at_least(at_least_ratio));
+  return compared(std::move(key), std::move(title), what, "no journal", without, at_least(at_least_ratio));
 }
 
 row against_bare_store(std::string key, std::string title, load what) {
-  return {
-      key + "-store", std::move(title), "bare store, same batches", "records/s", {}, [=](const extent& size) -> measure_round {
-        return [=, batch = std::size_t{0}](int round) mutable -> measured {
-          measured found;
-          const auto pipeline = [&] {
-            const auto figures = run(scaled(what, size), size.seconds);
-            batch = std::max<std::size_t>(1, static_cast<std::size_t>(figures.mean_batch));
-            return figures.commands_per_second;
-          };
-          const auto store = [&] { return bare_append_rate(scaled(what, size).products, batch, size.seconds); };
-          std::tie(found.ours, found.against) = in_turn(round, pipeline, store);
-          found.besides = {{"records a commit", static_cast<double>(batch)}};
-          return found;
-        };
-      }};
+  return {key + "-store", std::move(title), "bare store", "records/s", {}, [=](const extent& size) -> measure_round {
+            return [=, batch = std::size_t{0}](int round) mutable -> measured {
+              measured found;
+              const auto pipeline = [&] {
+                const auto figures = run(scaled(what, size), size.seconds);
+                batch = std::max<std::size_t>(1, static_cast<std::size_t>(figures.mean_batch));
+                return figures.commands_per_second;
+              };
+              const auto store = [&] { return bare_append_rate(scaled(what, size).products, batch, size.seconds); };
+              std::tie(found.ours, found.against) = in_turn(round, pipeline, store);
+              found.besides = {{"records a commit", static_cast<double>(batch)}};
+              return found;
+            };
+          }};
 }
 
 measured latency_round(const extent& size) {

@@ -11,7 +11,7 @@ row against_update(std::string key, std::string title, std::size_t products, dou
                    const std::shared_ptr<std::unique_ptr<postgres_cluster>>& cluster) {
   return {std::move(key),
           std::move(title),
-          "PostgreSQL 15 UPDATE",
+          "PostgreSQL UPDATE",
           "commands/s",
           at_least(wanted),
           [=](const extent& size) -> measure_round {

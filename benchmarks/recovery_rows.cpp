@@ -166,6 +166,7 @@ row memory_row() {
               {.journal = from->store,
                .in_flight_max = from->ids.size(),
                .bounds = {.recovery_queue_max = from->ids.size(), .live_aggregates_max = 2 * from->ids.size() + 100}}};
+          release_free_memory();
           const auto heap = *heap_bytes();
           const auto resident = resident_bytes();
           look_at_all(runtime, from->ids);
