@@ -28,9 +28,12 @@ const std::string reason = "a delivery from the warehouse in the north, as order
 
 namespace {
 
-std::shared_ptr<journal> open_journal(const std::filesystem::path& folder, storing into) {
-  if (into == storing::nothing) return memory_journal();
-  return detail::open_rocksdb_store(folder, {}, {.chained = into == storing::chained});
+std::shared_ptr<journal> open_journal(const std::filesystem::path& folder, const load& what,
+                                      const std::vector<std::string>& ids) {
+  if (what.into == storing::nothing) return memory_journal();
+  auto store = detail::open_rocksdb_store(folder, {}, {.chained = what.into == storing::chained});
+  append_histories(*store, ids, what.history_events);
+  return store;
 }
 
 actors::engine_factory engine_for(storing into) {
@@ -42,8 +45,48 @@ actors::engine_factory engine_for(storing into) {
   };
 }
 
+}  // namespace
+
+void require_success(const boost::system::error_code& failed, const answer<>& answer) {
+  if (!failed && answer) return;
+  std::fprintf(stderr, "a command failed: %s %s\n", failed.message().c_str(), answer.detail.c_str());
+  std::abort();
+}
+
+std::vector<std::string> ids_of(std::size_t products) {
+  std::vector<std::string> ids;
+  for (std::size_t product = 0; product < products; ++product) ids.push_back(std::to_string(product));
+  return ids;
+}
+
+void enrol_all(runtime& runtime, const std::vector<std::string>& ids) {
+  constexpr std::size_t at_once = 50'000;
+  asio::io_context io{1};
+  for (std::size_t place = 0; place < ids.size();) {
+    stop_if_interrupted();
+    for (const auto end = std::min(ids.size(), place + at_once); place < end; ++place) {
+      runtime.ask<stock::Product>(ids[place], stock::Enrol{}, asio::bind_executor(io, require_success));
+    }
+    io.run();
+    io.restart();
+  }
+}
+
+void look_at_all(runtime& runtime, const std::vector<std::string>& ids) {
+  asio::io_context io{1};
+  for (const auto& id : ids) {
+    runtime.state<stock::Product>(
+        id, asio::bind_executor(io, [](const boost::system::error_code& failed, const versioned<stock::Product>& seen) {
+          if (!failed && seen.state.enrolled) return;
+          std::fprintf(stderr, "a product did not come back: %s %s\n", failed.message().c_str(), seen.detail.c_str());
+          std::abort();
+        }));
+  }
+  io.run();
+}
+
 /// Which product is next. The order is made beforehand, so that an uneven one costs the client no more than an even one.
-class product_order {
+class pipeline::product_order {
 public:
   product_order(std::size_t products, double zipf) : order_(std::size_t{1} << 20) {
     std::vector<double> share(products);
@@ -68,10 +111,10 @@ private:
 };
 
 /// Each slot of the window always has one command on its way.
-class closed_loop {
+class pipeline::closed_loop {
 public:
-  closed_loop(runtime& runtime, const load& what, const std::vector<std::string>& ids)
-      : runtime_(runtime), ids_(ids), order_(what.products, what.zipf), io_(what.client_threads) {
+  closed_loop(runtime& runtime, const load& what, const std::vector<std::string>& ids, product_order& order)
+      : runtime_(runtime), ids_(ids), order_(order), io_(what.client_threads) {
     for (std::size_t slot = 0; slot < what.in_flight; ++slot) {
       if (what.by == client::callbacks) {
         ask();
@@ -116,90 +159,56 @@ private:
 
   runtime& runtime_;
   const std::vector<std::string>& ids_;
-  product_order order_;
+  product_order& order_;
   asio::io_context io_;
   std::atomic<std::uint64_t> answered_{0};
   std::atomic<bool> stop_{false};
   std::vector<std::thread> threads_;
 };
 
-}  // namespace
-
-void require_success(const boost::system::error_code& failed, const answer<>& answer) {
-  if (!failed && answer) return;
-  std::fprintf(stderr, "a command failed: %s %s\n", failed.message().c_str(), answer.detail.c_str());
-  std::abort();
-}
-
-std::vector<std::string> ids_of(std::size_t products) {
-  std::vector<std::string> ids;
-  for (std::size_t product = 0; product < products; ++product) ids.push_back(std::to_string(product));
-  return ids;
-}
-
-void enrol_all(runtime& runtime, const std::vector<std::string>& ids) {
-  constexpr std::size_t at_once = 50'000;
-  asio::io_context io{1};
-  for (std::size_t place = 0; place < ids.size();) {
-    stop_if_interrupted();
-    for (const auto end = std::min(ids.size(), place + at_once); place < end; ++place) {
-      runtime.ask<stock::Product>(ids[place], stock::Enrol{}, asio::bind_executor(io, require_success));
-    }
-    io.run();
-    io.restart();
+pipeline::pipeline(const load& what)
+    : what_(what), ids_(ids_of(what.products)), order_(std::make_unique<product_order>(what.products, what.zipf)),
+      runtime_{{.journal = open_journal(folder_.path(), what, ids_),
+                .bounds = {.snapshot_every_events = what.snapshot_every_events,
+                           .live_aggregates_max = std::max(actors::settings{}.live_aggregates_max, 2 * what.products)}},
+               engine_for(what.into)} {
+  if (what.history_events == 0) {
+    enrol_all(runtime_, ids_);
+  } else {
+    look_at_all(runtime_, ids_);
   }
 }
 
-void look_at_all(runtime& runtime, const std::vector<std::string>& ids) {
-  asio::io_context io{1};
-  for (const auto& id : ids) {
-    runtime.state<stock::Product>(
-        id, asio::bind_executor(io, [](const boost::system::error_code& failed, const versioned<stock::Product>& seen) {
-          if (!failed && seen.state.enrolled) return;
-          std::fprintf(stderr, "a product did not come back: %s %s\n", failed.message().c_str(), seen.detail.c_str());
-          std::abort();
-        }));
-  }
-  io.run();
+pipeline::~pipeline() { runtime_.drain(drain_snapshots::no); }
+
+void pipeline::run(double seconds) {
+  const closed_loop loop(runtime_, what_, ids_, *order_);
+  pause_for(seconds / 4);
+  const auto& counted = runtime_.statistics();
+  const auto answered = loop.answered();
+  const auto commits = counted.commits.load();
+  const auto events = counted.events.load();
+  const auto snapshots = counted.snapshots_saved.load();
+  const auto cpu = cpu_seconds();
+  const auto start = steady::now();
+  pause_for(seconds);
+  commands_ += static_cast<double>(loop.answered() - answered);
+  seconds_ += seconds_since(start);
+  cpu_seconds_ += cpu_seconds() - cpu;
+  commits_ += counted.commits.load() - commits;
+  events_ += counted.events.load() - events;
+  snapshots_ += counted.snapshots_saved.load() - snapshots;
+}
+
+load_figures pipeline::figures() const {
+  return {commands_ / seconds_, 1e6 * cpu_seconds_ / commands_,
+          commits_ == 0 ? 0 : static_cast<double>(events_) / static_cast<double>(commits_), static_cast<double>(snapshots_)};
 }
 
 load_figures run(const load& what, double seconds) {
-  const temporary_folder folder;
-  const auto ids = ids_of(what.products);
-  load_figures figures;
-  auto store = open_journal(folder.path(), what.into);
-  append_histories(*store, ids, what.history_events);
-  const auto live_max = std::max(actors::settings{}.live_aggregates_max, 2 * what.products);
-  runtime runtime{{.journal = std::exchange(store, nullptr),
-                   .bounds = {.snapshot_every_events = what.snapshot_every_events, .live_aggregates_max = live_max}},
-                  engine_for(what.into)};
-  if (what.history_events == 0) {
-    enrol_all(runtime, ids);
-  } else {
-    look_at_all(runtime, ids);
-  }
-  {
-    const closed_loop loop(runtime, what, ids);
-    pause_for(seconds / 4);
-    const auto& counted = runtime.statistics();
-    const auto answered = loop.answered();
-    const auto commits = counted.commits.load();
-    const auto events = counted.events.load();
-    const auto snapshots = counted.snapshots_saved.load();
-    const auto cpu = cpu_seconds();
-    const auto start = steady::now();
-    pause_for(seconds);
-    const auto commands = static_cast<double>(loop.answered() - answered);
-    figures.commands_per_second = commands / seconds_since(start);
-    figures.cpu_us_per_command = 1e6 * (cpu_seconds() - cpu) / commands;
-    figures.snapshots = static_cast<double>(counted.snapshots_saved.load() - snapshots);
-    if (what.into != storing::nothing) {
-      figures.mean_batch =
-          static_cast<double>(counted.events.load() - events) / static_cast<double>(counted.commits.load() - commits);
-    }
-  }
-  runtime.drain(drain_snapshots::no);
-  return figures;
+  pipeline alone(what);
+  alone.run(seconds);
+  return alone.figures();
 }
 
 std::vector<double> latencies_at(double commands_per_second, double seconds) {

@@ -45,7 +45,37 @@ struct load_figures {
   double snapshots = 0;           ///< saved in the time that was measured
 };
 
-/// Makes the products live, lets the loop run for a quarter of `seconds`, and measures it for `seconds`.
+/// A runtime with live products, whose clients are there while they are measured and gone in between.
+class pipeline {
+public:
+  explicit pipeline(const load& what);
+  ~pipeline();
+  pipeline(const pipeline&) = delete;
+  pipeline& operator=(const pipeline&) = delete;
+
+  /// Lets the clients run for a quarter of `seconds`, and measures them for `seconds`. Waits until all have their answers.
+  void run(double seconds);
+  /// Of all runs together.
+  load_figures figures() const;
+
+private:
+  class product_order;
+  class closed_loop;
+
+  const load what_;
+  const temporary_folder folder_;
+  const std::vector<std::string> ids_;
+  const std::unique_ptr<product_order> order_;
+  runtime runtime_;
+  double commands_ = 0;
+  double seconds_ = 0;
+  double cpu_seconds_ = 0;
+  std::uint64_t commits_ = 0;
+  std::uint64_t events_ = 0;
+  std::uint64_t snapshots_ = 0;
+};
+
+/// One run of such a pipeline alone.
 load_figures run(const load& what, double seconds);
 
 /// How long answers take, in seconds from the moment when a command was due, while 1,000 products get so many commands a second

@@ -16,10 +16,13 @@ load scaled(load what, const extent& size) {
 /// Two loads, in turn.
 row compared(std::string key, std::string title, load ours, std::string against, load theirs, goal wanted) {
   return {std::move(key), std::move(title), std::move(against), "commands/s", wanted, [=](const extent& size) -> measure_round {
-            return [=](int round) -> measured {
-              const auto [one, other] = in_turn(
-                  round, [&] { return run(scaled(ours, size), size.seconds); },
-                  [&] { return run(scaled(theirs, size), size.seconds); });
+            return [=](int) -> measured {
+              pipeline our_side(scaled(ours, size));
+              pipeline their_side(scaled(theirs, size));
+              take_turns(
+                  size, [&](double seconds) { our_side.run(seconds); }, [&](double seconds) { their_side.run(seconds); });
+              const auto one = our_side.figures();
+              const auto other = their_side.figures();
               measured found{one.commands_per_second, other.commands_per_second};
               found.besides = {{"µs CPU a command", one.cpu_us_per_command},
                                {"against", other.cpu_us_per_command},
@@ -40,17 +43,17 @@ row against_no_journal(std::string key, std::string title, load what, double at_
 
 row against_bare_store(std::string key, std::string title, load what) {
   return {key + "-store", std::move(title), "bare store", "records/s", {}, [=](const extent& size) -> measure_round {
-            return [=, batch = std::size_t{0}](int round) mutable -> measured {
-              measured found;
-              const auto pipeline = [&] {
-                const auto figures = run(scaled(what, size), size.seconds);
-                batch = std::max<std::size_t>(1, static_cast<std::size_t>(figures.mean_batch));
-                return figures.commands_per_second;
-              };
-              const auto store = [&] { return bare_append_rate(scaled(what, size).products, batch, size.seconds); };
-              std::tie(found.ours, found.against) = in_turn(round, pipeline, store);
-              found.besides = {{"records a commit", static_cast<double>(batch)}};
-              return found;
+            return [=](int) -> measured {
+              const auto ours = scaled(what, size);
+              pipeline commands(ours);
+              bare_store records(ours.products);
+              take_turns(
+                  size, [&](double seconds) { commands.run(seconds); },
+                  [&](double seconds) {
+                    records.run(std::max<std::size_t>(1, static_cast<std::size_t>(commands.figures().mean_batch)), seconds);
+                  });
+              const auto figures = commands.figures();
+              return {figures.commands_per_second, records.records_per_second(), {{"records a commit", figures.mean_batch}}};
             };
           }};
 }

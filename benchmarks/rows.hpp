@@ -33,6 +33,8 @@ struct extent {
   double seconds = 1;  ///< of each measurement
   bool quick = false;  ///< only show that it runs
 
+  /// How often the sides take turns within a round, where both can be there at once.
+  int turns() const { return quick ? 1 : 4; }
   std::size_t scaled(std::size_t number) const { return quick ? (number + 99) / 100 : number; }
 };
 
@@ -42,7 +44,7 @@ public:
   using std::runtime_error::runtime_error;
 };
 
-/// Measures both sides. Rounds count from 0: the sides swap places from one to the next.
+/// Measures both sides. Rounds count from 0: what is measured once in a round swaps places from one to the next.
 using measure_round = std::function<measured(int round)>;
 
 struct row {
@@ -55,7 +57,7 @@ struct row {
   std::function<measure_round(const extent&)> prepare;
 };
 
-/// Measures two things, the first one first in even rounds and last in odd ones.
+/// Measures two things, the first one first in even rounds and last in odd ones. For what cannot stop and go on.
 template <class First, class Second>
 auto in_turn(int round, First first, Second second) {
   using first_type = decltype(first());
@@ -65,6 +67,18 @@ auto in_turn(int round, First first, Second second) {
   both.second = second();
   if (round % 2 != 0) both.first = first();
   return both;
+}
+
+/// Lets two things that are there at once run in turn, each for a part of the time of a measurement: the first one, then twice
+/// the second, twice the first, and so on.
+template <class First, class Second>
+void take_turns(const extent& size, First first, Second second) {
+  const auto seconds = size.seconds / size.turns();
+  for (int turn = 0; turn < size.turns(); ++turn) {
+    if (turn % 2 == 0) first(seconds);
+    second(seconds);
+    if (turn % 2 != 0) first(seconds);
+  }
 }
 
 /// Commands to durable answers, through the runtime.

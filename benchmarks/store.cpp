@@ -65,31 +65,27 @@ void append_histories(journal& store, const std::vector<std::string>& ids, std::
   }
 }
 
-double bare_append_rate(std::size_t products, std::size_t size, double seconds) {
-  const temporary_folder folder;
-  const auto store = rocksdb_journal(folder.path());
-  const auto streams = streams_of(ids_of(products));
-  std::vector<version> versions(products);
+bare_store::bare_store(std::size_t products)
+    : store_(rocksdb_journal(folder_.path())), streams_(streams_of(ids_of(products))), versions_(products) {}
+
+void bare_store::run(std::size_t size, double seconds) {
   std::string payload;
   codec::encode(payload, stock::StockAdded{1, reason});
-  batch next(*store, size);
-  number_generator numbers;
-  std::uint64_t records = 0;
-  steady::duration in_append{};
-  const auto took = [&] { return std::chrono::duration<double>(in_append).count(); };
-  while (took() < seconds) {
+  batch next(*store_, size);
+  for (double took = 0; took < seconds;) {
     stop_if_interrupted();
     for (std::size_t place = 0; place < size; ++place) {
-      const auto product = numbers.below(products);
-      next.set(place, streams[product], versions[product], stock::StockAdded::type, payload);
-      versions[product] = versions[product] + 1;
+      const auto product = numbers_.below(streams_.size());
+      next.set(place, streams_[product], versions_[product], stock::StockAdded::type, payload);
+      versions_[product] = versions_[product] + 1;
     }
     const auto start = steady::now();
     next.append();
-    in_append += steady::now() - start;
-    records += size;
+    const auto lasted = seconds_since(start);
+    took += lasted;
+    seconds_ += lasted;
+    records_ += size;
   }
-  return static_cast<double>(records) / took();
 }
 
 }  // namespace cairn::benchmarks
