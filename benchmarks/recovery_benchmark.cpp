@@ -3,8 +3,10 @@
 // A few live products take commands at an even pace, whatever comes. Then ten thousand cold ones, each with a tail of events to
 // read, are all asked at once. Measured is how long the live ones' answers take before the storm and during it, from the moment
 // at which a command was due, so that a stall counts for every command that it delays.
+#include "load.hpp"
 #include "measure.hpp"
 #include "product.hpp"
+#include "store.hpp"
 
 #include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
@@ -28,37 +30,7 @@ using namespace cairn::benchmarks;
 
 constexpr int live_products = 100;
 
-std::string cold(std::size_t product) { return "cold-" + std::to_string(product); }
 std::string live(std::size_t product) { return "live-" + std::to_string(product); }
-
-/// Ten thousand products with `tail` events each, none of them close to another in the log.
-void prepare(const std::filesystem::path& folder, std::size_t products, std::size_t tail) {
-  const auto store = rocksdb_journal(folder);
-  std::string enrolled, added;
-  codec::encode(enrolled, stock::Enrolled{});
-  codec::encode(added, stock::StockAdded{1, "a delivery from the warehouse in the north, as ordered"});
-  std::vector<stream_id> streams;
-  for (std::size_t product = 0; product < products; ++product) streams.emplace_back("product", cold(product));
-  std::vector<std::string> frames(products);
-  std::vector<addition> additions(products);
-  std::vector<atomic_append> appends(products);
-  std::vector<append_outcome> outcomes(products);
-  for (std::size_t number = 0; number < tail; ++number) {
-    for (std::size_t product = 0; product < products; ++product) {
-      unrecorded_event event;
-      event.stream = streams[product];
-      event.version = version{number + 1};
-      event.type = number == 0 ? stock::Enrolled::type : stock::StockAdded::type;
-      event.recorded_at = system_now();
-      event.payload = number == 0 ? enrolled : added;
-      frames[product].clear();
-      encode_frame(frames[product], event);
-      additions[product] = {streams[product], version{number}, 1, frames[product]};
-      appends[product] = {&additions[product], 1};
-    }
-    store->append(appends, outcomes);
-  }
-}
 
 /// Commands at an even pace for the live products, and how long their answers took.
 class steady_load {
@@ -90,15 +62,13 @@ private:
   }
 
   void ask(steady::time_point due) {
-    runtime_.ask<stock::Product>(live(next_product_++ % live_products), stock::AddStock(1),
-                                 asio::bind_executor(io_, [this, due](boost::system::error_code failed, answer<> answer) {
-                                   if (failed || !answer) {
-                                     std::fprintf(stderr, "a command failed: %s\n", answer.detail.c_str());
-                                     std::abort();
-                                   }
-                                   const std::lock_guard lock(mutex_);
-                                   latencies_ms_.push_back(1e3 * seconds_since(due));
-                                 }));
+    runtime_.ask<stock::Product>(
+        live(next_product_++ % live_products), stock::AddStock(1),
+        asio::bind_executor(io_, [this, due](const boost::system::error_code& failed, const answer<>& answer) {
+          require_success(failed, answer);
+          const std::lock_guard lock(mutex_);
+          latencies_ms_.push_back(1e3 * seconds_since(due));
+        }));
   }
 
   runtime& runtime_;
@@ -112,12 +82,6 @@ private:
   std::vector<double> latencies_ms_;
   std::thread thread_;
 };
-
-double percentile(std::vector<double> values, double share) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  return values[std::min(values.size() - 1, static_cast<std::size_t>(share * static_cast<double>(values.size())))];
-}
 
 }  // namespace
 
@@ -152,14 +116,16 @@ int main(int argc, char** argv) {
   const auto progress = [&](const std::string& what) {
     if (terminal) std::fprintf(stderr, "\r\033[K%s", what.c_str());
   };
-  const auto folder = fresh_folder();
+  const temporary_folder folder;
+  std::vector<std::string> cold;
+  for (std::size_t product = 0; product < products; ++product) cold.push_back("cold-" + std::to_string(product));
   progress("writing " + std::to_string(products * tail) + " events");
-  prepare(folder, products, tail);
+  append_histories(*rocksdb_journal(folder.path()), cold, tail);
 
   std::vector<double> before_p50, before_p99, during_p50, during_p99, ratio, took, rate;
   for (int round = 0; round < rounds; ++round) {
     progress("round " + std::to_string(round + 1) + " of " + std::to_string(rounds));
-    runtime runtime{{.journal = rocksdb_journal(folder), .bounds = {.recoveries_at_once_max = readers}}};
+    runtime runtime{{.journal = rocksdb_journal(folder.path()), .bounds = {.recoveries_at_once_max = readers}}};
     {
       steady_load load(runtime, per_second);
       const auto calm = quick ? 0.3 : 3.0;
@@ -174,15 +140,13 @@ int main(int argc, char** argv) {
       const auto work = asio::make_work_guard(answers);
       std::thread client([&] { answers.run(); });
       const auto start = steady::now();
-      for (std::size_t product = 0; product < products; ++product) {
-        runtime.ask<stock::Product>(cold(product), stock::AddStock(1),
-                                    asio::bind_executor(answers, [&open](boost::system::error_code failed, answer<> answer) {
-                                      if (failed || !answer) {
-                                        std::fprintf(stderr, "a command failed: %s\n", answer.detail.c_str());
-                                        std::abort();
-                                      }
-                                      open.fetch_sub(1);
-                                    }));
+      for (const auto& product : cold) {
+        runtime.ask<stock::Product>(
+            product, stock::AddStock(1),
+            asio::bind_executor(answers, [&open](const boost::system::error_code& failed, const answer<>& answer) {
+              require_success(failed, answer);
+              open.fetch_sub(1);
+            }));
       }
       while (open.load() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       took.push_back(seconds_since(start));
@@ -199,7 +163,6 @@ int main(int argc, char** argv) {
     runtime.drain(drain_snapshots::no);
   }
   progress("");
-  std::filesystem::remove_all(folder);
   std::printf("%zu cold products with %zu events each, asked at once, beside %d live ones taking %d commands/s\n", products, tail,
               live_products, per_second);
   std::printf("  live before the storm  p50 %s ms, p99 %s ms\n", with_spread(before_p50, "%.2f").c_str(),

@@ -1,0 +1,254 @@
+#include "load.hpp"
+
+#include "product.hpp"
+#include "store.hpp"
+
+#include "../persistence/store_environment.hpp"
+
+#include <cairn/memory_journal.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <functional>
+#include <thread>
+
+namespace cairn::benchmarks {
+
+namespace asio = boost::asio;
+
+const std::string reason = "a delivery from the warehouse in the north, as ordered";
+
+namespace {
+
+std::shared_ptr<journal> open_journal(const std::filesystem::path& folder, const load& what,
+                                      const std::vector<std::string>& ids) {
+  if (what.into == storing::nothing) return memory_journal();
+  auto store = detail::open_rocksdb_store(folder, {}, {.chained = what.into == storing::chained});
+  append_histories(*store, ids, what.history_events);
+  return store;
+}
+
+actors::engine_factory engine_for(storing into) {
+  if (into != storing::nothing) return actors::threaded_engine;
+  // The runtime wants a journal; its actors do not get to see it.
+  return [](actors::engine_parts parts) {
+    parts.store = nullptr;
+    return actors::threaded_engine(std::move(parts));
+  };
+}
+
+}  // namespace
+
+void require_success(const boost::system::error_code& failed, const answer<>& answer) {
+  if (!failed && answer) return;
+  std::fprintf(stderr, "a command failed: %s %s\n", failed.message().c_str(), answer.detail.c_str());
+  std::abort();
+}
+
+std::vector<std::string> ids_of(std::size_t products) {
+  std::vector<std::string> ids;
+  for (std::size_t product = 0; product < products; ++product) ids.push_back(std::to_string(product));
+  return ids;
+}
+
+void enrol_all(runtime& runtime, const std::vector<std::string>& ids) {
+  constexpr std::size_t at_once = 50'000;
+  asio::io_context io{1};
+  for (std::size_t place = 0; place < ids.size();) {
+    stop_if_interrupted();
+    for (const auto end = std::min(ids.size(), place + at_once); place < end; ++place) {
+      runtime.ask<stock::Product>(ids[place], stock::Enrol{}, asio::bind_executor(io, require_success));
+    }
+    io.run();
+    io.restart();
+  }
+}
+
+void look_at_all(runtime& runtime, const std::vector<std::string>& ids) {
+  asio::io_context io{1};
+  for (const auto& id : ids) {
+    runtime.state<stock::Product>(
+        id, asio::bind_executor(io, [](const boost::system::error_code& failed, const versioned<stock::Product>& seen) {
+          if (!failed && seen.state.enrolled) return;
+          std::fprintf(stderr, "a product did not come back: %s %s\n", failed.message().c_str(), seen.detail.c_str());
+          std::abort();
+        }));
+  }
+  io.run();
+}
+
+/// Which product is next. The order is made beforehand, so that an uneven one costs the client no more than an even one.
+class pipeline::product_order {
+public:
+  product_order(std::size_t products, double zipf) : order_(std::size_t{1} << 20) {
+    std::vector<double> share(products);
+    double sum = 0;
+    for (std::size_t product = 0; product < products; ++product) {
+      share[product] = sum += std::pow(static_cast<double>(product + 1), -zipf);
+    }
+    number_generator numbers;
+    constexpr std::uint64_t fine = std::uint64_t{1} << 31;
+    for (auto& next : order_) {
+      const auto at = sum * static_cast<double>(numbers.below(fine)) / static_cast<double>(fine);
+      const auto found = std::upper_bound(share.begin(), share.end() - 1, at) - share.begin();
+      next = static_cast<std::uint32_t>(found);
+    }
+  }
+
+  std::size_t next() { return order_[place_.fetch_add(1, std::memory_order_relaxed) % order_.size()]; }
+
+private:
+  std::vector<std::uint32_t> order_;
+  std::atomic<std::size_t> place_{0};
+};
+
+/// Each slot of the window always has one command on its way.
+class pipeline::closed_loop {
+public:
+  closed_loop(runtime& runtime, const load& what, const std::vector<std::string>& ids, product_order& order)
+      : runtime_(runtime), ids_(ids), order_(order), io_(what.client_threads) {
+    for (std::size_t slot = 0; slot < what.in_flight; ++slot) {
+      if (what.by == client::callbacks) {
+        ask();
+      } else {
+        asio::co_spawn(io_, ask_again_and_again(), [](const std::exception_ptr& failed) {
+          if (failed) std::rethrow_exception(failed);
+        });
+      }
+    }
+    for (int thread = 0; thread < what.client_threads; ++thread) {
+      threads_.emplace_back([this] { io_.run(); });
+    }
+  }
+  ~closed_loop() {
+    stop_.store(true);
+    for (auto& thread : threads_) thread.join();
+  }
+  closed_loop(const closed_loop&) = delete;
+  closed_loop& operator=(const closed_loop&) = delete;
+
+  std::uint64_t answered() const { return answered_.load(std::memory_order_relaxed); }
+
+private:
+  void ask() {
+    runtime_.ask<stock::Product>(
+        ids_[order_.next()], stock::AddStock(1, reason),
+        asio::bind_executor(io_, [this](const boost::system::error_code& failed, const answer<>& answer) {
+          require_success(failed, answer);
+          answered_.fetch_add(1, std::memory_order_relaxed);
+          if (!stop_.load(std::memory_order_relaxed)) ask();
+        }));
+  }
+
+  asio::awaitable<void> ask_again_and_again() {
+    while (!stop_.load(std::memory_order_relaxed)) {
+      const auto answer =
+          co_await runtime_.ask<stock::Product>(ids_[order_.next()], stock::AddStock(1, reason), asio::use_awaitable);
+      require_success({}, answer);
+      answered_.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+
+  runtime& runtime_;
+  const std::vector<std::string>& ids_;
+  product_order& order_;
+  asio::io_context io_;
+  std::atomic<std::uint64_t> answered_{0};
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> threads_;
+};
+
+pipeline::pipeline(const load& what)
+    : what_(what), ids_(ids_of(what.products)), order_(std::make_unique<product_order>(what.products, what.zipf)),
+      runtime_{{.journal = open_journal(folder_.path(), what, ids_),
+                .bounds = {.snapshot_every_events = what.snapshot_every_events,
+                           .live_aggregates_max = std::max(actors::settings{}.live_aggregates_max, 2 * what.products)}},
+               engine_for(what.into)} {
+  if (what.history_events == 0) {
+    enrol_all(runtime_, ids_);
+  } else {
+    look_at_all(runtime_, ids_);
+  }
+}
+
+pipeline::~pipeline() { runtime_.drain(drain_snapshots::no); }
+
+void pipeline::run(double seconds) {
+  const closed_loop loop(runtime_, what_, ids_, *order_);
+  pause_for(seconds / 4);
+  const auto& counted = runtime_.statistics();
+  const auto answered = loop.answered();
+  const auto commits = counted.commits.load();
+  const auto events = counted.events.load();
+  const auto snapshots = counted.snapshots_saved.load();
+  const auto cpu = cpu_seconds();
+  const auto start = steady::now();
+  pause_for(seconds);
+  commands_ += static_cast<double>(loop.answered() - answered);
+  seconds_ += seconds_since(start);
+  cpu_seconds_ += cpu_seconds() - cpu;
+  commits_ += counted.commits.load() - commits;
+  events_ += counted.events.load() - events;
+  snapshots_ += counted.snapshots_saved.load() - snapshots;
+}
+
+load_figures pipeline::figures() const {
+  return {commands_ / seconds_, 1e6 * cpu_seconds_ / commands_,
+          commits_ == 0 ? 0 : static_cast<double>(events_) / static_cast<double>(commits_), static_cast<double>(snapshots_)};
+}
+
+load_figures run(const load& what, double seconds) {
+  pipeline alone(what);
+  alone.run(seconds);
+  return alone.figures();
+}
+
+std::vector<double> latencies_at(double commands_per_second, double seconds) {
+  // So that pacing does not take a core: what falls due within a step is asked at its end.
+  constexpr std::chrono::microseconds step{50};
+  const auto apart = std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(1 / commands_per_second));
+  const temporary_folder folder;
+  const auto ids = ids_of(1'000);
+  std::vector<double> latencies;
+  asio::io_context io{1};
+  asio::steady_timer timer{io};
+  // Where an interrupt ends this, the runtime goes first, and with it all that it still has for the others.
+  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
+  enrol_all(runtime, ids);
+
+  number_generator numbers;
+  const command_options patient{.when_full = when_full::wait};
+  const auto start = steady::now();
+  const auto measured_from = start + std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(seconds / 4));
+  const auto end = measured_from + std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(seconds));
+  auto due = start;
+  std::function<void()> ask_what_is_due = [&] {
+    stop_if_interrupted();
+    const auto now = steady::now();
+    for (; due <= now && due < end; due += apart) {
+      runtime.ask<stock::Product>(
+          ids[numbers.below(ids.size())], stock::AddStock(1, reason), patient,
+          asio::bind_executor(io, [&, due](const boost::system::error_code& failed, const answer<>& answer) {
+            require_success(failed, answer);
+            if (due >= measured_from) latencies.push_back(seconds_since(due));
+          }));
+    }
+    if (due >= end) return;
+    timer.expires_at(std::max(due, now + step));
+    timer.async_wait([&](const boost::system::error_code&) { ask_what_is_due(); });
+  };
+  ask_what_is_due();
+  io.run();
+  runtime.drain(drain_snapshots::no);
+  return latencies;
+}
+
+}  // namespace cairn::benchmarks

@@ -1,0 +1,98 @@
+// Commands for the runtime of cairn, as clients give them, and how fast the answers come.
+#pragma once
+
+#include "measure.hpp"
+
+#include <cairn/journal.hpp>
+#include <cairn/runtime.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace cairn::benchmarks {
+
+/// Pads an event to a record of about 100 bytes, the size that everything is quoted for.
+extern const std::string reason;
+
+/// What the runtime keeps its events in.
+enum class storing {
+  chained,    ///< the log on RocksDB, synced
+  unchained,  ///< the same without the hash chain
+  nothing,    ///< no journal: an aggregate acknowledges its own events at once
+};
+
+enum class client { callbacks, coroutines };
+
+/// A closed loop: so many commands are always in flight, and whoever gets an answer asks again.
+struct load {
+  std::size_t products = 1'000;
+  std::size_t in_flight = 1'000;
+  storing into = storing::chained;
+  std::uint64_t snapshot_every_events = 500;
+  std::size_t history_events = 0;  ///< that each product has before, each in another place of the log
+  double zipf = 0;                 ///< the exponent: product n is asked 1 / n^zipf as often as the first; 0: all alike
+  client by = client::callbacks;
+  int client_threads = 1;
+};
+
+struct load_figures {
+  double commands_per_second = 0;
+  double cpu_us_per_command = 0;  ///< of all threads, the client's as well
+  double mean_batch = 0;          ///< records in a group commit
+  double snapshots = 0;           ///< saved in the time that was measured
+};
+
+/// A runtime with live products, whose clients are there while they are measured and gone in between.
+class pipeline {
+public:
+  explicit pipeline(const load& what);
+  ~pipeline();
+  pipeline(const pipeline&) = delete;
+  pipeline& operator=(const pipeline&) = delete;
+
+  /// Lets the clients run for a quarter of `seconds`, and measures them for `seconds`. Waits until all have their answers.
+  void run(double seconds);
+  /// Of all runs together.
+  load_figures figures() const;
+
+private:
+  class product_order;
+  class closed_loop;
+
+  const load what_;
+  const temporary_folder folder_;
+  const std::vector<std::string> ids_;
+  const std::unique_ptr<product_order> order_;
+  runtime runtime_;
+  double commands_ = 0;
+  double seconds_ = 0;
+  double cpu_seconds_ = 0;
+  std::uint64_t commits_ = 0;
+  std::uint64_t events_ = 0;
+  std::uint64_t snapshots_ = 0;
+};
+
+/// One run of such a pipeline alone.
+load_figures run(const load& what, double seconds);
+
+/// How long answers take, in seconds from the moment when a command was due, while 1,000 products get so many commands a second
+/// at an even pace.
+std::vector<double> latencies_at(double commands_per_second, double seconds);
+
+/// "0", "1", … as ids of products.
+std::vector<std::string> ids_of(std::size_t products);
+
+/// Gives each product its first event, and makes it live.
+void enrol_all(runtime& runtime, const std::vector<std::string>& ids);
+
+/// Asks for the state of every product at once, and waits until all are answered. They have been enrolled, and as many operations
+/// may be in flight.
+void look_at_all(runtime& runtime, const std::vector<std::string>& ids);
+
+/// Ends the program: a benchmark of commands that fail measures nothing.
+void require_success(const boost::system::error_code& failed, const answer<>& answer);
+
+}  // namespace cairn::benchmarks

@@ -1,0 +1,90 @@
+#include "measure.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <exception>
+#include <fcntl.h>
+#include <string>
+#include <system_error>
+
+// tcmalloc's, where the program is linked with it.
+extern "C" void MallocExtension_ReleaseFreeMemory() __attribute__((weak));
+extern "C" int MallocExtension_GetNumericProperty(const char* property, std::size_t* value) __attribute__((weak));
+
+namespace cairn::benchmarks {
+namespace {
+
+volatile std::sig_atomic_t was_interrupted = 0;
+
+void watch_for_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { was_interrupted = 1; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+}  // namespace
+
+void stop_if_interrupted() {
+  if (was_interrupted != 0) throw interrupted{};
+}
+
+void pause_for(double seconds) {
+  const auto start = steady::now();
+  do {
+    stop_if_interrupted();
+    ::usleep(1'000);
+  } while (seconds_since(start) < seconds);
+}
+
+int run_benchmark(const char* name, int (*run_all)(int argc, char** argv), int argc, char** argv) {
+  watch_for_interrupts();
+  try {
+    return run_all(argc, argv);
+  } catch (const interrupted&) {
+    std::fprintf(stderr, "%s: interrupted\n", name);
+    return 130;
+  } catch (const std::exception& failure) {
+    std::fprintf(stderr, "%s: %s\n", name, failure.what());
+    return 2;
+  }
+}
+
+std::optional<double> heap_bytes() {
+  std::size_t bytes = 0;
+  if (!MallocExtension_GetNumericProperty || MallocExtension_GetNumericProperty("generic.current_allocated_bytes", &bytes) == 0) {
+    return std::nullopt;
+  }
+  return static_cast<double>(bytes);
+}
+
+void release_free_memory() {
+  if (MallocExtension_ReleaseFreeMemory) MallocExtension_ReleaseFreeMemory();
+}
+
+double median_sync_seconds() {
+  constexpr int writes = 400;
+  constexpr std::size_t block = 4096;
+  const temporary_folder folder;
+  const auto name = (folder.path() / "blocks").string();
+  const int file = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const std::string bytes(block, 'x');
+  const auto write = [&](int place) {
+    if (::pwrite(file, bytes.data(), block, static_cast<off_t>(block) * place) != static_cast<ssize_t>(block) ||
+        ::fdatasync(file) != 0) {
+      throw std::system_error(errno, std::generic_category(), name);
+    }
+  };
+  for (int place = 0; place < writes; ++place) write(place);  // now it has its size
+  std::vector<double> took;
+  for (int place = 0; place < writes; ++place) {
+    const auto start = steady::now();
+    write(place);
+    took.push_back(seconds_since(start));
+  }
+  ::close(file);
+  return median(took);
+}
+
+}  // namespace cairn::benchmarks

@@ -1,0 +1,112 @@
+#include "load.hpp"
+#include "rows.hpp"
+#include "store.hpp"
+
+#include <algorithm>
+
+namespace cairn::benchmarks {
+namespace {
+
+load scaled(load what, const extent& size) {
+  what.products = what.products == 1 ? 1 : size.scaled(what.products);
+  what.in_flight = size.scaled(what.in_flight);
+  return what;
+}
+
+/// Two loads, in turn.
+row compared(std::string key, std::string title, load ours, std::string against, load theirs, goal wanted) {
+  return {std::move(key), std::move(title), std::move(against), "commands/s", wanted, [=](const extent& size) -> measure_round {
+            return [=](int) -> measured {
+              pipeline our_side(scaled(ours, size));
+              pipeline their_side(scaled(theirs, size));
+              take_turns(
+                  size, [&](double seconds) { our_side.run(seconds); }, [&](double seconds) { their_side.run(seconds); });
+              const auto one = our_side.figures();
+              const auto other = their_side.figures();
+              measured found{one.commands_per_second, other.commands_per_second};
+              found.besides = {{"µs CPU a command", one.cpu_us_per_command},
+                               {"against", other.cpu_us_per_command},
+                               {"records a commit", one.mean_batch}};
+              if (ours.snapshot_every_events != theirs.snapshot_every_events) {
+                found.besides.emplace_back("snapshots", one.snapshots);
+              }
+              return found;
+            };
+          }};
+}
+
+row against_no_journal(std::string key, std::string title, load what, double at_least_ratio) {
+  auto without = what;
+  without.into = storing::nothing;
+  return compared(std::move(key), std::move(title), what, "no journal", without, at_least(at_least_ratio));
+}
+
+row against_bare_store(std::string key, std::string title, load what) {
+  return {key + "-store", std::move(title), "bare store", "records/s", {}, [=](const extent& size) -> measure_round {
+            return [=](int) -> measured {
+              const auto ours = scaled(what, size);
+              pipeline commands(ours);
+              bare_store records(ours.products);
+              take_turns(
+                  size, [&](double seconds) { commands.run(seconds); },
+                  [&](double seconds) {
+                    records.run(std::max<std::size_t>(1, static_cast<std::size_t>(commands.figures().mean_batch)), seconds);
+                  });
+              const auto figures = commands.figures();
+              return {figures.commands_per_second, records.records_per_second(), {{"records a commit", figures.mean_batch}}};
+            };
+          }};
+}
+
+measured latency_round(const extent& size) {
+  const auto highest = run(scaled({.products = 1'000, .in_flight = 1'000}, size), size.seconds).commands_per_second;
+  const auto sync = median_sync_seconds();
+  const auto latencies = latencies_at(highest / 2, size.seconds);
+  return {1e6 * percentile(latencies, 0.99), 1e6 * sync, {{"commands/s", highest / 2}, {"µs median", 1e6 * median(latencies)}}};
+}
+
+}  // namespace
+
+std::vector<row> pipeline_rows() {
+  const load few{.products = 1'000, .in_flight = 1'000};
+  const load deep{.products = 1'000, .in_flight = 10'000};
+  const load many{.products = 100'000, .in_flight = 10'000};
+  const load hot{.products = 1, .in_flight = 1'000};
+  const auto with = [](load what, auto change) {
+    change(what);
+    return what;
+  };
+  const auto few_title = "1,000 products, 1,000 in flight";
+  const auto deep_title = "1,000 products, 10,000 in flight";
+  const auto many_title = "100,000 products, 10,000 in flight";
+  const auto hot_title = "one product, 1,000 in flight";
+  const load long_histories{.products = 100, .in_flight = 10'000};
+  const auto on_threads = [&](const std::string& key, int threads) {
+    const auto callbacks = with(deep, [=](load& what) { what.client_threads = threads; });
+    const auto coroutines = with(callbacks, [](load& what) { what.by = client::coroutines; });
+    const auto title = "use_awaitable, " + std::string(threads == 1 ? "1 client thread" : "4 client threads");
+    return compared(key, title, coroutines, "callbacks", callbacks, at_least(0.6));
+  };
+  return {
+      against_no_journal("1k-1k", few_title, few, 0.55),
+      against_no_journal("1k-10k", deep_title, deep, 0.5),
+      against_no_journal("100k-10k", many_title, many, 0.75),
+      against_no_journal("hot", hot_title, hot, 0.4),
+      against_bare_store("1k-1k", few_title, few),
+      against_bare_store("1k-10k", deep_title, deep),
+      against_bare_store("100k-10k", many_title, many),
+      against_bare_store("hot", hot_title, hot),
+      compared("zipf", "Zipf 1.0 over 100,000 products", with(many, [](load& what) { what.zipf = 1; }), "uniform", many,
+               at_least(1.0)),
+      {"p99", "99th percentile at half the rate", "median sync", "µs", at_most(6),
+       [](const extent& size) -> measure_round { return [=](int) { return latency_round(size); }; }},
+      compared("snapshots", "snapshots every 500 events", long_histories, "without",
+               with(long_histories, [](load& what) { what.snapshot_every_events = 0; }), at_least(0.97)),
+      compared("chain", "with the hash chain", deep, "without", with(deep, [](load& what) { what.into = storing::unchained; }),
+               at_least(0.93)),
+      on_threads("awaitable-4", 4),
+      on_threads("awaitable-1", 1),
+  };
+}
+
+}  // namespace cairn::benchmarks

@@ -1,0 +1,91 @@
+#include "store.hpp"
+
+#include "load.hpp"
+#include "measure.hpp"
+#include "product.hpp"
+
+#include <cairn/rocksdb_journal.hpp>
+
+#include <chrono>
+#include <string_view>
+
+namespace cairn::benchmarks {
+namespace {
+
+/// Appends of one event each, which the store takes with one sync.
+class batch {
+public:
+  batch(journal& store, std::size_t size) : store_(store), frames_(size), additions_(size), appends_(size), outcomes_(size) {}
+
+  void set(std::size_t place, stream_view stream, version current, std::string_view type, std::string_view payload) {
+    unrecorded_event event;
+    event.stream = stream;
+    event.version = current + 1;
+    event.type = type;
+    event.recorded_at = system_now();
+    event.payload = payload;
+    frames_[place].clear();
+    encode_frame(frames_[place], event);
+    additions_[place] = {stream, current, 1, frames_[place]};
+    appends_[place] = {&additions_[place], 1};
+  }
+
+  void append() { store_.append(appends_, outcomes_); }
+
+private:
+  journal& store_;
+  std::vector<std::string> frames_;
+  std::vector<addition> additions_;
+  std::vector<atomic_append> appends_;
+  std::vector<append_outcome> outcomes_;
+};
+
+std::vector<stream_id> streams_of(const std::vector<std::string>& ids) {
+  std::vector<stream_id> streams;
+  for (const auto& id : ids) streams.emplace_back(stock::Product::category, id);
+  return streams;
+}
+
+}  // namespace
+
+void append_histories(journal& store, const std::vector<std::string>& ids, std::size_t events) {
+  std::string enrolled, added;
+  codec::encode(enrolled, stock::Enrolled{});
+  codec::encode(added, stock::StockAdded{1, reason});
+  const auto streams = streams_of(ids);
+  batch all(store, ids.size());
+  for (std::size_t number = 0; number < events; ++number) {
+    stop_if_interrupted();
+    for (std::size_t product = 0; product < ids.size(); ++product) {
+      const bool first = number == 0;
+      all.set(product, streams[product], version{number}, first ? stock::Enrolled::type : stock::StockAdded::type,
+              first ? enrolled : added);
+    }
+    all.append();
+  }
+}
+
+bare_store::bare_store(std::size_t products)
+    : store_(rocksdb_journal(folder_.path())), streams_(streams_of(ids_of(products))), versions_(products) {}
+
+void bare_store::run(std::size_t size, double seconds) {
+  std::string payload;
+  codec::encode(payload, stock::StockAdded{1, reason});
+  batch next(*store_, size);
+  for (double took = 0; took < seconds;) {
+    stop_if_interrupted();
+    for (std::size_t place = 0; place < size; ++place) {
+      const auto product = numbers_.below(streams_.size());
+      next.set(place, streams_[product], versions_[product], stock::StockAdded::type, payload);
+      versions_[product] = versions_[product] + 1;
+    }
+    const auto start = steady::now();
+    next.append();
+    const auto lasted = seconds_since(start);
+    took += lasted;
+    seconds_ += lasted;
+    records_ += size;
+  }
+}
+
+}  // namespace cairn::benchmarks

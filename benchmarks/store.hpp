@@ -1,0 +1,39 @@
+// The bare store, as the runtime uses it and without the runtime.
+#pragma once
+
+#include "measure.hpp"
+
+#include <cairn/journal.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace cairn::benchmarks {
+
+/// Gives each product the same number of events, in turn, so that no two of one product stand close to each other in the log.
+void append_histories(journal& store, const std::vector<std::string>& ids, std::size_t events);
+
+/// RocksDB's log alone.
+class bare_store {
+public:
+  explicit bare_store(std::size_t products);
+
+  /// Appends for `seconds`, in batches of so many records. Only append() counts: encoding is the aggregates' work.
+  void run(std::size_t batch, double seconds);
+  /// Of all runs together.
+  double records_per_second() const { return static_cast<double>(records_) / seconds_; }
+
+private:
+  const temporary_folder folder_;
+  const std::unique_ptr<journal> store_;
+  const std::vector<stream_id> streams_;
+  std::vector<version> versions_;
+  number_generator numbers_;
+  std::uint64_t records_ = 0;
+  double seconds_ = 0;
+};
+
+}  // namespace cairn::benchmarks
