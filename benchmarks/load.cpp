@@ -110,14 +110,20 @@ private:
   std::atomic<std::size_t> place_{0};
 };
 
-/// Each slot of the window always has one command on its way.
+constexpr std::size_t batch_size = 64;
+
+/// Each slot of the window always has one command, or one batch, on its way.
 class pipeline::closed_loop {
 public:
   closed_loop(runtime& runtime, const load& what, const std::vector<std::string>& ids, product_order& order)
       : runtime_(runtime), ids_(ids), order_(order), io_(what.client_threads) {
-    for (std::size_t slot = 0; slot < what.in_flight; ++slot) {
+    const bool batches = what.by == client::batches_for_one || what.by == client::batches_for_many;
+    const auto slots = batches ? std::max<std::size_t>(1, what.in_flight / batch_size) : what.in_flight;
+    for (std::size_t slot = 0; slot < slots; ++slot) {
       if (what.by == client::callbacks) {
         ask();
+      } else if (batches) {
+        ask_many(what.by == client::batches_for_one);
       } else {
         asio::co_spawn(io_, ask_again_and_again(), [](const std::exception_ptr& failed) {
           if (failed) std::rethrow_exception(failed);
@@ -146,6 +152,22 @@ private:
           answered_.fetch_add(1, std::memory_order_relaxed);
           if (!stop_.load(std::memory_order_relaxed)) ask();
         }));
+  }
+
+  void ask_many(bool for_one) {
+    std::vector<addressed<stock::AddStock>> batch;
+    batch.reserve(batch_size);
+    auto product = order_.next();
+    for (std::size_t place = 0; place < batch_size; ++place) {
+      batch.push_back({ids_[product], stock::AddStock(1, reason)});
+      if (!for_one) product = order_.next();
+    }
+    runtime_.ask_many<stock::Product>(std::move(batch),
+                                      asio::bind_executor(io_, [this, for_one](const std::vector<batched_answer<>>& answers) {
+                                        for (const auto& [failed, answer] : answers) require_success(failed, answer);
+                                        answered_.fetch_add(answers.size(), std::memory_order_relaxed);
+                                        if (!stop_.load(std::memory_order_relaxed)) ask_many(for_one);
+                                      }));
   }
 
   asio::awaitable<void> ask_again_and_again() {

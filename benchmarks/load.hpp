@@ -24,7 +24,12 @@ enum class storing {
   nothing,    ///< no journal: an aggregate acknowledges its own events at once
 };
 
-enum class client { callbacks, coroutines };
+enum class client {
+  callbacks,
+  coroutines,
+  batches_for_one,   ///< ask_many, 64 commands for one product
+  batches_for_many,  ///< ask_many, each of 64 commands for the next product
+};
 
 /// A closed loop: so many commands are always in flight, and whoever gets an answer asks again.
 struct load {

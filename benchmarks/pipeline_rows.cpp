@@ -87,6 +87,10 @@ std::vector<row> pipeline_rows() {
     const auto title = "use_awaitable, " + std::string(threads == 1 ? "1 client thread" : "4 client threads");
     return compared(key, title, coroutines, "callbacks", callbacks, at_least(0.6));
   };
+  const auto batches = [&](std::string key, std::string title, client by, double at_least_ratio) {
+    return compared(std::move(key), std::move(title), with(deep, [=](load& what) { what.by = by; }), "single asks", deep,
+                    at_least(at_least_ratio));
+  };
   return {
       against_no_journal("1k-1k", few_title, few, 0.55),
       against_no_journal("1k-10k", deep_title, deep, 0.5),
@@ -106,6 +110,8 @@ std::vector<row> pipeline_rows() {
                at_least(0.93)),
       on_threads("awaitable-4", 4),
       on_threads("awaitable-1", 1),
+      batches("many-one", "ask_many, 64 for one product", client::batches_for_one, 2.5),
+      batches("many-each", "ask_many, 64 for different products", client::batches_for_many, 1.2),
   };
 }
 
