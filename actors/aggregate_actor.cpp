@@ -18,7 +18,10 @@ aggregate_actor::aggregate_actor(caf::actor_config& config, shared_context& shar
       commands_(shared.bounds.command_ids_kept), answers_(std::make_shared<pending_answers>()),
       retry_pause_(shared.bounds.recovery_retry_min) {}
 
+// A behavior's handlers are objects of each actor. Those of the messages that come often are few; the others find their way
+// through the default handler, which costs an aggregate nothing as long as it is idle.
 caf::behavior aggregate_actor::make_behavior() {
+  set_default_handler(take_rare);
   begin_recovery();
   return {
       [this](perform& message) { take(std::move(message.what)); },
@@ -29,24 +32,30 @@ caf::behavior aggregate_actor::make_behavior() {
         send_appends();
       },
       [this](const append_result& result) { take(result); },
-      [this](recovery_result& result) { take(result); },
-      [this](const snapshot_result& result) {
-        if (snapshots_in_flight_ > 0) --snapshots_in_flight_;
-        if (!result.saved && result.at == last_snapshot_) last_snapshot_ = {};  // passivation tries once more
-        send_durable_snapshots();
-        end_if_done();
-      },
-      [this](const retry_recovery& retry) {
-        if (phase_ == phase::failed && retry.incarnation == incarnation_) begin_recovery();
-      },
-      [this](const cairn::actors::check_deadlines&) { check_deadlines(); },
-      [this](const passivate& message) {
-        ending_ = true;
-        snapshot_at_end_ = message.snapshot;
-        want_what_is_needed();
-        end_if_done();
-      },
   };
+}
+
+caf::result<caf::message> aggregate_actor::take_rare(caf::scheduled_actor* actor, caf::message_view& message) {
+  auto& self = static_cast<aggregate_actor&>(*actor);
+  auto& content = message.content();
+  if (content.match_elements<recovery_result>()) {
+    self.take(content.get_mutable_as<recovery_result>(0));
+  } else if (content.match_elements<snapshot_result>()) {
+    self.take(content.get_as<snapshot_result>(0));
+  } else if (content.match_elements<retry_recovery>()) {
+    const auto incarnation = content.get_as<retry_recovery>(0).incarnation;
+    if (self.phase_ == phase::failed && incarnation == self.incarnation_) self.begin_recovery();
+  } else if (content.match_elements<cairn::actors::check_deadlines>()) {
+    self.check_deadlines();
+  } else if (content.match_elements<passivate>()) {
+    self.ending_ = true;
+    self.snapshot_at_end_ = content.get_as<passivate>(0).snapshot;
+    self.want_what_is_needed();
+    self.end_if_done();
+  } else {
+    return caf::print_and_drop(actor, message);
+  }
+  return caf::message{};  // answers nobody
 }
 
 void aggregate_actor::on_exit() {
@@ -67,7 +76,7 @@ void aggregate_actor::take(operation_ptr asked) {
   }
   switch (phase_) {
   case phase::running: decide(std::move(asked)); break;
-  case phase::failed: asked->complete(outcome::failed(failure_, failure_detail_)); break;
+  case phase::failed: asked->complete(outcome::failed(failure_->code, failure_->detail)); break;
   case phase::recovering:
     if (waiting_.size() >= shared_.bounds.recovery_queue_max) {
       asked->complete(outcome::failed(errc::overloaded, to_string(stream()) + " is being recovered, and " +
@@ -224,8 +233,7 @@ void aggregate_actor::decide_waiting() {
 
 void aggregate_actor::fail(errc code, const std::string& detail) {
   phase_ = phase::failed;
-  failure_ = code;
-  failure_detail_ = detail;
+  failure_ = std::make_unique<failure>(failure{code, detail});
   while (!waiting_.empty()) waiting_.pop()->complete(outcome::failed(code, detail));
   if (ending_) return end_if_done();
   shared_.warn("recovery of " + to_string(stream()) + " failed, and is tried again in " + std::to_string(retry_pause_.count()) +
@@ -263,6 +271,13 @@ void aggregate_actor::send_durable_snapshots() {
     }
     taken_snapshots_.erase(taken_snapshots_.begin());
   }
+}
+
+void aggregate_actor::take(const snapshot_result& result) {
+  if (snapshots_in_flight_ > 0) --snapshots_in_flight_;
+  if (!result.saved && result.at == last_snapshot_) last_snapshot_ = {};  // passivation tries once more
+  send_durable_snapshots();
+  end_if_done();
 }
 
 void aggregate_actor::end_if_done() {

@@ -30,6 +30,8 @@ public:
 private:
   enum class phase : std::uint8_t { recovering, running, failed };
 
+  static caf::result<caf::message> take_rare(caf::scheduled_actor* actor, caf::message_view& message);
+
   // What has been asked.
   void take(operation_ptr asked);
   void decide(operation_ptr asked);
@@ -49,6 +51,7 @@ private:
   void decide_waiting();
 
   // Snapshots and the end.
+  void take(const snapshot_result& result);
   void take_snapshot();
   void send_durable_snapshots();
   void end_if_done();
@@ -81,8 +84,7 @@ private:
   std::vector<std::pair<version, std::string>> taken_snapshots_;  // not durable yet, or more than the writer takes
   std::optional<timestamp> next_deadline_;
   std::chrono::milliseconds retry_pause_;
-  errc failure_{};
-  std::string failure_detail_;
+  std::unique_ptr<failure> failure_;  // of the last recovery, where that failed
 };
 
 }  // namespace cairn::actors
