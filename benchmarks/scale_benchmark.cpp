@@ -174,46 +174,37 @@ double bytes_in(const std::filesystem::path& folder) {
   return bytes;
 }
 
-/// Fills a store by a process that is killed at its end. Returns how far it was after each part.
-std::vector<filled> fill_and_kill(const std::filesystem::path& folder, const store_size& size,
-                                  command_line::status_line& watched) {
-  std::vector<filled> after_parts;
+/// How far the filling was after a part of it, and how fast in this part.
+struct part_filled : filled {
+  double records_per_second = 0;
+};
+
+/// Fills a store by a process that is killed at its end, and prints each part.
+std::vector<part_filled> fill_and_kill(const std::filesystem::path& folder, const store_size& size,
+                                       command_line::status_line& watched) {
+  std::printf("Filled with %s, then killed:\n", size.told().c_str());
+  std::fflush(stdout);
+  std::vector<part_filled> done;
   filling_process process(folder, size);
-  while (after_parts.size() < parts) {
+  while (done.size() < parts) {
     auto so_far = process.next();
     const auto share = std::min(1.0, static_cast<double>(so_far.events) / static_cast<double>(size.events));
     watched.show("filling " + command_line::bar(share, command_line::bar_max) + " " + grouped(so_far.events) + " of " +
                  counted(size.events, "event"));
-    if (so_far.events < (after_parts.size() + 1) * size.events / parts) continue;
+    if (so_far.events < (done.size() + 1) * size.events / parts) continue;
     so_far.disk = bytes_in(folder);
-    after_parts.push_back(so_far);
+    const auto before = done.empty() ? filled{} : done.back();
+    const auto rate = static_cast<double>(so_far.events - before.events) / (so_far.seconds - before.seconds);
+    done.push_back({so_far, rate});
+    watched.clear();
+    std::printf("  up to %11s events  %5.0f k records/s, %4.0f bytes on disk an event, %4.0f MiB resident\n",
+                grouped(so_far.events).c_str(), rate / 1e3, so_far.disk / static_cast<double>(so_far.events),
+                so_far.resident / mib);
+    std::fflush(stdout);
   }
-  watched.clear();
-  return after_parts;
-}
-
-/// The rates of the parts, in records a second.
-std::vector<double> rates_of(const std::vector<filled>& after_parts) {
-  std::vector<double> rates;
-  filled before;
-  for (const auto& after : after_parts) {
-    rates.push_back(static_cast<double>(after.events - before.events) / (after.seconds - before.seconds));
-    before = after;
-  }
-  return rates;
-}
-
-void print_filling(const store_size& size, const std::vector<filled>& after_parts) {
-  const auto rates = rates_of(after_parts);
-  std::printf("Filled with %s, and killed:\n", size.told().c_str());
-  for (std::size_t part = 0; part < after_parts.size(); ++part) {
-    const auto& after = after_parts[part];
-    std::printf("  up to %13s events  %5.0f k records/s, %4.0f bytes on disk an event, %4.0f MiB resident\n",
-                grouped(after.events).c_str(), rates[part] / 1e3, after.disk / static_cast<double>(after.events),
-                after.resident / mib);
-  }
-  std::printf("  last part ÷ first part    %.2f (goal: at least 0.8)\n\n", rates.back() / rates.front());
-  std::fflush(stdout);
+  std::printf("  last part ÷ first part    %.2f (goal: at least 0.8)\n",
+              done.back().records_per_second / done.front().records_per_second);
+  return done;
 }
 
 /// A store that was killed, opened.
@@ -231,7 +222,7 @@ opened open_killed(const std::filesystem::path& folder, const store_size& size) 
   found.seconds = seconds_since(start);
   found.resident = resident_bytes();
   if (found.store->last().value < size.events) throw std::runtime_error("the store lost events that it had acknowledged");
-  std::printf("Opened after the kill, %s: %.2f s with %s to replay, %.0f MiB resident\n", size.told().c_str(), found.seconds,
+  std::printf("  opened after the kill     %.2f s with %s to replay, %.0f MiB resident\n\n", found.seconds,
               counted(found.store->records_replayed(), "record").c_str(), found.resident / mib);
   std::fflush(stdout);
   return found;
@@ -351,10 +342,9 @@ int run_all(int argc, char** argv) {
     small.store.reset();
   }
   const temporary_folder folder;
-  const auto after_parts = fill_and_kill(folder.path(), size, watched);
-  print_filling(size, after_parts);
+  const auto done = fill_and_kill(folder.path(), size, watched);
   auto large = open_killed(folder.path(), size);
-  std::printf("  ten times the products    %.2f of the time, %.2f of the memory\n\n", large.seconds / small.seconds,
+  std::printf("Opening with ten times the products: %.2f of the time, %.2f of the memory\n\n", large.seconds / small.seconds,
               large.resident / small.resident);
   std::fflush(stdout);
 
@@ -376,12 +366,10 @@ int run_all(int argc, char** argv) {
               resident_bytes() / mib);
   if (quick) std::printf("\nA quick run says that everything runs; its figures mean nothing.\n");
   if (file) {
-    const auto rates = rates_of(after_parts);
     plot_line rate, disk, resident, opening, opened_memory;
     const auto add = [](plot_line& line, std::uint64_t x, double y) { line.points.push_back({static_cast<double>(x), y, y, y}); };
-    for (std::size_t part = 0; part < parts; ++part) {
-      const auto& after = after_parts[part];
-      add(rate, after.events, rates[part] / 1e3);
+    for (const auto& after : done) {
+      add(rate, after.events, after.records_per_second / 1e3);
       add(disk, after.events, after.disk / static_cast<double>(after.events));
       add(resident, after.events, after.resident / mib);
     }
