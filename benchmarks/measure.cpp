@@ -4,6 +4,7 @@
 #include <csignal>
 #include <exception>
 #include <fcntl.h>
+#include <fstream>
 #include <string>
 #include <system_error>
 
@@ -57,6 +58,13 @@ std::optional<double> heap_bytes() {
     return std::nullopt;
   }
   return static_cast<double>(bytes);
+}
+
+double resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  double size = 0, resident = 0, of_files = 0;  // in pages
+  file >> size >> resident >> of_files;
+  return (resident - of_files) * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
 void release_free_memory() {

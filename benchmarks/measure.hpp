@@ -89,6 +89,8 @@ inline double cpu_seconds() {
 /// Bytes allocated and not freed, by everything in this process; nothing where the allocator, which is not tcmalloc then, does
 /// not say.
 std::optional<double> heap_bytes();
+/// What this process has in memory, of everything that is not files.
+double resident_bytes();
 /// Gives what the allocator keeps for later back to the operating system, where it can.
 void release_free_memory();
 

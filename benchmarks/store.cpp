@@ -12,34 +12,6 @@
 namespace cairn::benchmarks {
 namespace {
 
-/// Appends of one event each, which the store takes with one sync.
-class batch {
-public:
-  batch(journal& store, std::size_t size) : store_(store), frames_(size), additions_(size), appends_(size), outcomes_(size) {}
-
-  void set(std::size_t place, stream_view stream, version current, std::string_view type, std::string_view payload) {
-    unrecorded_event event;
-    event.stream = stream;
-    event.version = current + 1;
-    event.type = type;
-    event.recorded_at = system_now();
-    event.payload = payload;
-    frames_[place].clear();
-    encode_frame(frames_[place], event);
-    additions_[place] = {stream, current, 1, frames_[place]};
-    appends_[place] = {&additions_[place], 1};
-  }
-
-  void append() { store_.append(appends_, outcomes_); }
-
-private:
-  journal& store_;
-  std::vector<std::string> frames_;
-  std::vector<addition> additions_;
-  std::vector<atomic_append> appends_;
-  std::vector<append_outcome> outcomes_;
-};
-
 std::vector<stream_id> streams_of(const std::vector<std::string>& ids) {
   std::vector<stream_id> streams;
   for (const auto& id : ids) streams.emplace_back(stock::Product::category, id);
@@ -48,12 +20,30 @@ std::vector<stream_id> streams_of(const std::vector<std::string>& ids) {
 
 }  // namespace
 
+record_batch::record_batch(journal& store, std::size_t size)
+    : store_(store), frames_(size), additions_(size), appends_(size), outcomes_(size) {}
+
+void record_batch::set(std::size_t place, stream_view stream, version current, std::string_view type, std::string_view payload) {
+  unrecorded_event event;
+  event.stream = stream;
+  event.version = current + 1;
+  event.type = type;
+  event.recorded_at = system_now();
+  event.payload = payload;
+  frames_[place].clear();
+  encode_frame(frames_[place], event);
+  additions_[place] = {stream, current, 1, frames_[place]};
+  appends_[place] = {&additions_[place], 1};
+}
+
+void record_batch::append() { store_.append(appends_, outcomes_); }
+
 void append_histories(journal& store, const std::vector<std::string>& ids, std::size_t events) {
   std::string enrolled, added;
   codec::encode(enrolled, stock::Enrolled{});
   codec::encode(added, stock::StockAdded{1, reason});
   const auto streams = streams_of(ids);
-  batch all(store, ids.size());
+  record_batch all(store, ids.size());
   for (std::size_t number = 0; number < events; ++number) {
     stop_if_interrupted();
     for (std::size_t product = 0; product < ids.size(); ++product) {
@@ -71,7 +61,7 @@ bare_store::bare_store(std::size_t products)
 void bare_store::run(std::size_t size, double seconds) {
   std::string payload;
   codec::encode(payload, stock::StockAdded{1, reason});
-  batch next(*store_, size);
+  record_batch next(*store_, size);
   for (double took = 0; took < seconds;) {
     stop_if_interrupted();
     for (std::size_t place = 0; place < size; ++place) {

@@ -9,9 +9,27 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace cairn::benchmarks {
+
+/// Appends of one event each, which the store takes with one sync.
+class record_batch {
+public:
+  record_batch(journal& store, std::size_t size);
+
+  /// The event at `place` of the batch: the next one of `stream`, which is at version `current` and must outlive append().
+  void set(std::size_t place, stream_view stream, version current, std::string_view type, std::string_view payload);
+  void append();
+
+private:
+  journal& store_;
+  std::vector<std::string> frames_;
+  std::vector<addition> additions_;
+  std::vector<atomic_append> appends_;
+  std::vector<append_outcome> outcomes_;
+};
 
 /// Gives each product the same number of events, in turn, so that no two of one product stand close to each other in the log.
 void append_histories(journal& store, const std::vector<std::string>& ids, std::size_t events);

@@ -1,0 +1,392 @@
+// What a store costs that holds very many products: to write, to open after a kill, and to ask for one that is not live.
+//
+// The store is filled through the journal by a process of its own, which goes on appending until it is killed. Each product has
+// its turn once in a round, in another order each time, so that no two events of one product stand close to each other: the
+// worst that can come for the index.
+#include "load.hpp"
+#include "measure.hpp"
+#include "product.hpp"
+#include "report.hpp"
+#include "store.hpp"
+
+#include "command_line/flags.hpp"
+#include "command_line/output_file.hpp"
+#include "command_line/terminal.hpp"
+#include "command_line/text.hpp"
+
+#include <cairn/rocksdb_journal.hpp>
+#include <cairn/runtime.hpp>
+
+#include <boost/asio/io_context.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <fcntl.h>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <system_error>
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace cairn;
+using namespace cairn::benchmarks;
+using command_line::counted;
+using command_line::fixed;
+using command_line::grouped;
+
+constexpr std::uint64_t batch_records_max = 4'000;
+constexpr std::uint64_t parts = 10;
+constexpr std::uint64_t events_per_product = 20;
+constexpr std::uint64_t bytes_per_event = 170;  // on disk, with what compaction holds twice for a while
+constexpr double mib = 1 << 20;
+
+struct store_size {
+  std::uint64_t products = 0;
+  std::uint64_t events = 0;
+
+  std::string told() const { return counted(products, "product") + " and " + counted(events, "event"); }
+};
+
+/// The product that has its turn at `place` of a round: every one has it once.
+std::uint64_t shuffled(std::uint64_t place, std::uint64_t products, std::uint64_t round) {
+  const auto bits = static_cast<int>(std::bit_width(products - 1));
+  const auto mask = (std::uint64_t{1} << bits) - 1;
+  do {
+    for (int turn = 0; turn < 3; ++turn) {
+      place = ((place + round) * 0x9e3779b97f4a7c15) & mask;
+      place ^= place >> ((bits + 1) / 2);
+    }
+  } while (place >= products);
+  return place;
+}
+
+/// How far the filling has come.
+struct filled {
+  std::uint64_t events = 0;
+  double seconds = 0;  ///< in append() alone: making the records is the aggregates' work
+  double resident = 0;
+  double disk = 0;
+};
+
+/// Fills the store in `folder`, tells standard output of it, and then goes on until the process is killed.
+[[noreturn]] void fill(const std::filesystem::path& folder, const store_size& size) {
+  const auto store = rocksdb_journal(folder);
+  std::string enrolled, added;
+  codec::encode(enrolled, stock::Enrolled{});
+  codec::encode(added, stock::StockAdded{1, reason});
+  const auto batch_records = std::min(batch_records_max, size.events / parts);  // no batch is more than a part
+  std::vector<stream_id> streams(batch_records);
+  record_batch batch(*store, batch_records);
+  filled so_far;
+  auto told = steady::now();
+  for (;;) {
+    for (std::uint64_t place = 0; place < batch_records; ++place) {
+      const auto round = (so_far.events + place) / size.products;
+      const auto product = shuffled((so_far.events + place) % size.products, size.products, round);
+      streams[place] = {stock::Product::category, std::to_string(product)};
+      const bool first = round == 0;
+      batch.set(place, streams[place], version{round}, first ? stock::Enrolled::type : stock::StockAdded::type,
+                first ? enrolled : added);
+    }
+    const auto part = parts * so_far.events / size.events;
+    const auto start = steady::now();
+    batch.append();
+    so_far.seconds += seconds_since(start);
+    so_far.events += batch_records;
+    if (part < parts && (parts * so_far.events / size.events > part || seconds_since(told) > 0.2)) {
+      std::printf("%llu %.9f %.0f\n", static_cast<unsigned long long>(so_far.events), so_far.seconds, resident_bytes());
+      std::fflush(stdout);
+      told = steady::now();
+    }
+  }
+}
+
+/// This program once more, filling a store. Killed with its owner.
+class filling_process {
+public:
+  filling_process(const std::filesystem::path& folder, const store_size& size) {
+    std::vector<std::string> words{
+        "scale_benchmark",          "--fill", folder.string(), "--products", std::to_string(size.products), "--events",
+        std::to_string(size.events)};
+    std::vector<char*> arguments;
+    for (auto& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
+    const auto parent = ::getpid();
+    child_ = ::fork();
+    if (child_ == 0) {
+      // Nothing from here on may allocate.
+      const bool ready = ::setpgid(0, 0) == 0 && ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == parent &&
+                         ::dup2(ends[1], STDOUT_FILENO) >= 0;
+      if (ready) ::execv("/proc/self/exe", arguments.data());
+      ::_exit(127);
+    }
+    ::close(ends[1]);
+    told_ = ::fdopen(ends[0], "r");
+    if (child_ < 0 || !told_) throw std::system_error(errno, std::generic_category(), "start a process");
+  }
+  ~filling_process() {
+    if (child_ > 0) {
+      ::kill(child_, SIGKILL);
+      ::waitpid(child_, nullptr, 0);
+    }
+    if (told_) std::fclose(told_);
+  }
+  filling_process(const filling_process&) = delete;
+  filling_process& operator=(const filling_process&) = delete;
+
+  /// Waits for what it tells next.
+  filled next() {
+    char line[128];
+    if (!std::fgets(line, sizeof line, told_)) {
+      stop_if_interrupted();
+      throw std::runtime_error("the process that fills the store has ended");
+    }
+    stop_if_interrupted();
+    filled so_far;
+    unsigned long long events = 0;
+    std::sscanf(line, "%llu %lf %lf", &events, &so_far.seconds, &so_far.resident);
+    so_far.events = events;
+    return so_far;
+  }
+
+private:
+  pid_t child_ = -1;
+  std::FILE* told_ = nullptr;
+};
+
+/// Of all files in the folder, which come and go meanwhile.
+double bytes_in(const std::filesystem::path& folder) {
+  double bytes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::error_code gone;
+    const auto size = entry.file_size(gone);
+    if (!gone) bytes += static_cast<double>(size);
+  }
+  return bytes;
+}
+
+/// How far the filling was after a part of it, and how fast in this part.
+struct part_filled : filled {
+  double records_per_second = 0;
+};
+
+/// Fills a store by a process that is killed at its end, and prints each part.
+std::vector<part_filled> fill_and_kill(const std::filesystem::path& folder, const store_size& size,
+                                       command_line::status_line& watched) {
+  std::printf("Filled with %s, then killed:\n", size.told().c_str());
+  std::fflush(stdout);
+  std::vector<part_filled> done;
+  filling_process process(folder, size);
+  while (done.size() < parts) {
+    auto so_far = process.next();
+    const auto share = std::min(1.0, static_cast<double>(so_far.events) / static_cast<double>(size.events));
+    watched.show("filling " + command_line::bar(share, command_line::bar_max) + " " + grouped(so_far.events) + " of " +
+                 counted(size.events, "event"));
+    if (so_far.events < (done.size() + 1) * size.events / parts) continue;
+    so_far.disk = bytes_in(folder);
+    const auto before = done.empty() ? filled{} : done.back();
+    const auto rate = static_cast<double>(so_far.events - before.events) / (so_far.seconds - before.seconds);
+    done.push_back({so_far, rate});
+    watched.clear();
+    std::printf("  up to %11s events  %5.0f k records/s, %4.0f bytes on disk an event, %4.0f MiB resident\n",
+                grouped(so_far.events).c_str(), rate / 1e3, so_far.disk / static_cast<double>(so_far.events),
+                so_far.resident / mib);
+    std::fflush(stdout);
+  }
+  std::printf("  last part ÷ first part    %.2f (goal: at least 0.8)\n",
+              done.back().records_per_second / done.front().records_per_second);
+  return done;
+}
+
+/// A store that was killed, opened.
+struct opened {
+  std::unique_ptr<rocksdb_store> store;
+  double seconds = 0;
+  double resident = 0;
+};
+
+opened open_killed(const std::filesystem::path& folder, const store_size& size) {
+  release_free_memory();
+  opened found;
+  const auto start = steady::now();
+  found.store = rocksdb_journal(folder);
+  found.seconds = seconds_since(start);
+  found.resident = resident_bytes();
+  if (found.store->last().value < size.events) throw std::runtime_error("the store lost events that it had acknowledged");
+  std::printf("  opened after the kill     %.2f s with %s to replay, %.0f MiB resident\n\n", found.seconds,
+              counted(found.store->records_replayed(), "record").c_str(), found.resident / mib);
+  std::fflush(stdout);
+  return found;
+}
+
+/// So that what is read next comes from the disk.
+void drop_from_page_cache(const std::filesystem::path& folder) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const int file = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) continue;
+    ::fdatasync(file);
+    ::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+    ::close(file);
+  }
+}
+
+/// A runtime that may keep far fewer products live than there are.
+class bounded_runtime {
+public:
+  bounded_runtime(std::shared_ptr<journal> store, std::uint64_t products)
+      : products_(products),
+        live_max_(std::min<std::uint64_t>(10'000, products / 10)), runtime_{{.journal = std::move(store),
+                                                                             .bounds = {.live_aggregates_max = live_max_}}} {}
+
+  /// One command after another, each for a product that is not live. Returns how long the answers took, in ms.
+  std::vector<double> ask_cold(std::uint64_t commands) {
+    constexpr std::uint64_t round_of_its_own = 1'000'003;
+    std::vector<double> took_ms;
+    for (std::uint64_t number = 0; number < commands; ++number) {
+      stop_if_interrupted();
+      const auto id = std::to_string(shuffled(number, products_, round_of_its_own));
+      const auto start = steady::now();
+      require_success({}, runtime_.ask<stock::Product>(id, stock::AddStock(1, reason)));
+      took_ms.push_back(1e3 * seconds_since(start));
+    }
+    return took_ms;
+  }
+
+  /// Keeps so many commands for random products in flight. Returns how many were answered in a second.
+  double ask_random(std::size_t in_flight, double seconds) {
+    std::uint64_t answered = 0;
+    const auto start = steady::now();
+    std::function<void()> ask = [&] {
+      runtime_.ask<stock::Product>(std::to_string(numbers_.below(products_)), stock::AddStock(1, reason),
+                                   asio::bind_executor(io_, [&](const boost::system::error_code& failed, const answer<>& answer) {
+                                     stop_if_interrupted();
+                                     require_success(failed, answer);
+                                     ++answered;
+                                     live_most_ = std::max<std::uint64_t>(live_most_, runtime_.statistics().live_aggregates);
+                                     if (seconds_since(start) < seconds) ask();
+                                   }));
+    };
+    for (std::size_t slot = 0; slot < in_flight; ++slot) ask();
+    io_.run();
+    return static_cast<double>(answered) / seconds_since(start);
+  }
+
+  std::uint64_t live_max() const { return live_max_; }
+  std::uint64_t live_most() const { return live_most_; }
+
+private:
+  const std::uint64_t products_;
+  const std::uint64_t live_max_;
+  number_generator numbers_;
+  std::uint64_t live_most_ = 0;
+  asio::io_context io_{1};
+  runtime runtime_;  // the first to go: until then it answers, also where an interrupt ends this
+};
+
+void require_room(const store_size& size) {
+  const auto folder = std::filesystem::temp_directory_path();
+  const auto wanted = bytes_per_event * (size.events + size.events / parts);
+  const auto there = std::filesystem::space(folder).available;
+  if (wanted <= there) return;
+  throw std::runtime_error(size.told() + " take about " + grouped(wanted >> 30) + " GiB, and " + folder.string() + " has " +
+                           grouped(there >> 30) + " left; TMPDIR names another folder");
+}
+
+int run_all(int argc, char** argv) {
+  CLI::App app{"Fills a store with very many products, kills the process that does, opens the store and asks for cold products.",
+               "scripts/benchmark scale"};
+  app.formatter(std::make_shared<command_line::plain_help>());
+  store_size size{.products = 100'000};
+  bool quick = false;
+  std::string path, folder_to_fill;
+  app.add_option("--products", size.products, "How many products")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(command_line::from(1'000, 100'000'000));
+  app.add_option("--events", size.events, "How many events all products have together; 20 each where this is left out")
+      ->type_name("N")
+      ->check(command_line::from(1'000, 2'000'000'000));
+  app.add_option("--json", path, "Write the figures to this file, for scripts/benchmark plot")
+      ->type_name("FILE")
+      ->check(command_line::not_empty());
+  app.add_flag("--quick", quick, "A short, small run: shows that it runs, and nothing of how fast");
+  app.add_option("--fill", folder_to_fill)->group("");  // for this program itself
+  CLI11_PARSE(app, argc, argv);
+  if (quick) size = {.products = 10'000};
+  if (size.events == 0) size.events = events_per_product * size.products;
+  if (size.events < size.products) throw std::runtime_error("there must be at least one event for each product");
+  if (!folder_to_fill.empty()) fill(folder_to_fill, size);
+  std::optional<command_line::output_file> file;
+  if (!path.empty()) file.emplace(path);
+  require_room(size);
+
+  std::printf("%u cores, %s; a sync of 4 KiB takes %.2f ms\n\n", std::thread::hardware_concurrency(), processor().c_str(),
+              1e3 * median_sync_seconds());
+  std::fflush(stdout);
+  command_line::status_line watched;
+  const store_size small_size{size.products / parts, size.events / parts};
+  opened small;
+  {
+    const temporary_folder folder;
+    fill_and_kill(folder.path(), small_size, watched);
+    small = open_killed(folder.path(), small_size);
+    small.store.reset();
+  }
+  const temporary_folder folder;
+  const auto done = fill_and_kill(folder.path(), size, watched);
+  auto large = open_killed(folder.path(), size);
+  std::printf("Opening with ten times the products: %.2f of the time, %.2f of the memory\n\n", large.seconds / small.seconds,
+              large.resident / small.resident);
+  std::fflush(stdout);
+
+  drop_from_page_cache(folder.path());
+  bounded_runtime bounded(std::move(large.store), size.products);
+  watched.show("asking cold products");
+  const auto cold_ms = bounded.ask_cold(quick ? 100 : 1'000);
+  watched.clear();
+  std::printf("Cold products from disk, one command after another: p50 %.2f ms (goal: under 5), p99 %.2f ms\n", median(cold_ms),
+              percentile(cold_ms, 0.99));
+  std::fflush(stdout);
+  const auto resident_before = resident_bytes();
+  watched.show("writing to random products");
+  const auto random_rate = bounded.ask_random(1'000, quick ? 0.3 : 20);
+  watched.clear();
+  std::printf("Random products, 1,000 commands in flight: %.0f commands/s; live at most %s with a limit of %s; "
+              "%.0f MiB resident before and %.0f after\n",
+              random_rate, grouped(bounded.live_most()).c_str(), grouped(bounded.live_max()).c_str(), resident_before / mib,
+              resident_bytes() / mib);
+  if (quick) std::printf("\nA quick run says that everything runs; its figures mean nothing.\n");
+  if (file) {
+    plot_line rate, disk, resident, opening, opened_memory;
+    const auto add = [](plot_line& line, std::uint64_t x, double y) { line.points.push_back({static_cast<double>(x), y, y, y}); };
+    for (const auto& after : done) {
+      add(rate, after.events, after.records_per_second / 1e3);
+      add(disk, after.events, after.disk / static_cast<double>(after.events));
+      add(resident, after.events, after.resident / mib);
+    }
+    add(opening, small_size.products, small.seconds);
+    add(opening, size.products, large.seconds);
+    add(opened_memory, small_size.products, small.resident / mib);
+    add(opened_memory, size.products, large.resident / mib);
+    file->finish(
+        plots_json("A store of " + size.told(), {{"Filling", "events", "thousand records a second", false, {rate}},
+                                                 {"Disk", "events", "bytes an event", false, {disk}},
+                                                 {"Memory while filling", "events", "MiB resident", false, {resident}},
+                                                 {"Opening after a kill", "products", "seconds", true, {opening}},
+                                                 {"Memory after opening", "products", "MiB resident", true, {opened_memory}}}));
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return run_benchmark("scale_benchmark", run_all, argc, argv); }
