@@ -218,7 +218,10 @@ rocksdb_database::rocksdb_database(const std::filesystem::path& folder, const ro
   std::error_code failure;
   folder_ = std::filesystem::weakly_canonical(std::filesystem::absolute(folder, failure), failure).string();
   if (failure || folder_.empty()) folder_ = folder.string();
-  const auto cache = rocksdb::NewLRUCache(options.block_cache_mib << 20);
+  // Few shards: left to itself RocksDB makes many small ones, in which the filters of a large index, a megabyte each, push each
+  // other out, and are read and checked again for nearly every look-up.
+  constexpr int shard_bits = 2;
+  const auto cache = rocksdb::NewLRUCache(options.block_cache_mib << 20, shard_bits);
   db_options_ = make_db_options();
   if (environment.env) db_options_.env = environment.env;
   watcher_ = std::make_shared<watcher>(options.durability == durability::buffered);
