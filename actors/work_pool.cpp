@@ -88,7 +88,7 @@ void work_pool::start() {
       system().thread_terminates();
     });
   }
-  threads_.emplace_back([this] {
+  clock_thread_ = std::thread([this] {
     system().thread_started();
     clock_.run_dispatch_loop();
     system().thread_terminates();
@@ -103,8 +103,9 @@ void work_pool::stop() {
     stopping_ = true;
   }
   ready_.notify_all();
-  clock_.cancel_dispatch_loop();
   for (auto& thread : threads_) thread.join();
+  clock_.cancel_dispatch_loop();
+  clock_thread_.join();
   // Each worker went on until nothing was ready; what others made ready since then has nobody to run it.
   while (auto* left = next_queue(shared_)) {
     cleanup_and_release(left->front());

@@ -53,6 +53,7 @@ private:
   bool stopping_ = false;
   caf::detail::thread_safe_actor_clock clock_;
   std::vector<std::thread> threads_;
+  std::thread clock_thread_;
 };
 
 }  // namespace cairn::actors

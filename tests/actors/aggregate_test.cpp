@@ -5,6 +5,8 @@
 #include <cairn/testkit/doctest.hpp>
 #include <cairn/testkit/test_runtime.hpp>
 
+#include <boost/asio/io_context.hpp>
+
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -403,6 +405,19 @@ TEST_CASE("a command that was answered at its deadline keeps its place until it 
   const auto asked = world.ask<Product>("1", Enrol{}, {.deadline = world.now() + 5ms});
   world.advance(20ms);
   CHECK(asked.failed_with(errc::timed_out));
+  CHECK(world.runtime().in_flight() == 1);
+  world.inject(product, stored_through(1));
+  world.run();
+  CHECK(world.runtime().in_flight() == 0);
+}
+
+TEST_CASE("a command that was answered at its deadline gives up its place even where nobody runs its handler") {
+  test_runtime world;
+  world.probe(journal_actor());
+  boost::asio::io_context nobody_runs_it;
+  world.runtime().ask<Product>("1", Enrol{}, command_options{.deadline = world.now() + 5ms},
+                               boost::asio::bind_executor(nobody_runs_it, [](boost::system::error_code, const answer<>&) {}));
+  world.advance(20ms);
   CHECK(world.runtime().in_flight() == 1);
   world.inject(product, stored_through(1));
   world.run();

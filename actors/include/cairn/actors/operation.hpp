@@ -168,7 +168,7 @@ inline boxed_options boxed(command_options options) {
 
 /// Something asked of one aggregate: a command, or a look at its state. Completed exactly once, at the latest when nobody holds
 /// it any more (errc::abandoned). It holds a place among those in flight until it is completed; where it is completed early,
-/// until it is gone.
+/// until it has left its queue.
 ///
 /// Owned by reference counting (it rides in messages); used by one thread at a time.
 class operation {
@@ -224,6 +224,7 @@ private:
 
   template <class T>
   friend class operation_allocator;
+  friend class operation_queue;
   friend void intrusive_ptr_add_ref(operation* one) noexcept;
   friend void intrusive_ptr_release(operation* one) noexcept;
 
@@ -314,6 +315,7 @@ public:
     first_ = taken->next;
     if (!first_) last_ = nullptr;
     --size_;
+    if (taken->completed()) taken->leave();  // answered early: its place counted until here
     return operation_ptr::adopt(taken);
   }
 
