@@ -24,7 +24,7 @@ void draft::add(std::string_view type, std::uint32_t schema_version, std::string
   ++events_;
 }
 
-const command_options operation::defaults;
+const command_options default_options;
 
 operation::operation(const aggregate_type& type, std::string id, boxed_options options)
     : type_(type), id_(std::move(id)), hash_(stream_hash{}({type.category, id_})), options_(std::move(options)) {}

@@ -160,10 +160,10 @@ private:
 
 /// What a command brings along, out of line: most bring nothing, and null stands for the defaults.
 using boxed_options = std::unique_ptr<const command_options>;
+extern const command_options default_options;
 
 inline boxed_options boxed(command_options options) {
-  static const command_options defaults;
-  return options == defaults ? nullptr : std::make_unique<const command_options>(std::move(options));
+  return options == default_options ? nullptr : std::make_unique<const command_options>(std::move(options));
 }
 
 /// Something asked of one aggregate: a command, or a look at its state. Completed exactly once, at the latest when nobody holds
@@ -180,7 +180,7 @@ public:
   const aggregate_type& type() const noexcept { return type_; }
   stream_view stream() const noexcept { return {type_.category, id_}; }
   std::size_t hash() const noexcept { return hash_; }
-  const command_options& options() const noexcept { return options_ ? *options_ : defaults; }
+  const command_options& options() const noexcept { return options_ ? *options_ : default_options; }
   bool completed() const noexcept { return completed_; }
 
   /// Asks the state what shall happen. Events go into `into`, and are kept, as they read back from their bytes, for evolve().
@@ -220,8 +220,6 @@ protected:
   virtual void deliver(operation_ptr self) noexcept = 0;
 
 private:
-  static const command_options defaults;
-
   template <class T>
   friend class operation_allocator;
   friend class operation_queue;
