@@ -104,8 +104,10 @@ def main():
     try:
         figures = json.loads(options.figures.read_text(encoding="utf-8"))
         options.svg.write_text("\n".join(page(figures)) + "\n", encoding="utf-8")
-    except (OSError, ValueError, KeyError) as failure:
-        sys.exit(f"plot.py: {options.figures}: {failure!r}")
+    except OSError as failure:
+        sys.exit(f"plot.py: {failure.filename}: {failure.strerror}")
+    except (ValueError, KeyError) as failure:
+        sys.exit(f"plot.py: {options.figures} is not what growth, overload or scale wrote with --json: {failure!r}")
 
 
 if __name__ == "__main__":
