@@ -60,7 +60,8 @@ MUTATIONS = [
     Mutation("recovery_does_not_wait_for_appends", AGGREGATE, [(
         "  if (!answers_->an_append_is_on_its_way()) begin_recovery();\n}", "  begin_recovery();\n}")]),
     Mutation("late_acknowledgement_taken_for_a_new_one", AGGREGATE, [(
-        "  if (result.incarnation != incarnation_ || phase_ != phase::running) {", "  if (phase_ != phase::running) {")]),
+        "  if (result.incarnation != incarnation_ || phase_ != phase::running) {",
+        "  if (phase_ != phase::running) return answers_->settle(result.appends, {});\n  if (false) {")]),
     Mutation("expected_version_of_what_is_durable", AGGREGATE, [(
         "  if (!options.expected.admits(version_)) {", "  if (!options.expected.admits(answers_->durable())) {")]),
     Mutation("deadline_called_certain", AGGREGATE, [(
