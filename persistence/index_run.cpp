@@ -7,7 +7,8 @@
 namespace cairn::detail {
 namespace {
 
-constexpr char marker_format = 1;
+constexpr char marker_format = 2;
+constexpr char older_marker_format = 1;
 
 void append_varint(std::string& out, std::uint64_t value) {
   for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
@@ -103,6 +104,18 @@ bool decode_run(std::string_view value, std::uint64_t from, std::uint64_t to, st
   return true;
 }
 
+std::string encode_newest(version newest) {
+  std::string value;
+  append_varint(value, newest.value);
+  return value;
+}
+
+std::optional<version> decode_newest(std::string_view value) {
+  std::uint64_t newest = 0;
+  if (!take_varint(value, newest) || !value.empty()) return std::nullopt;
+  return version{newest};
+}
+
 std::string encode_marker(position through) {
   std::string value(1, marker_format);
   value.append(reinterpret_cast<const char*>(&through.value), 8);
@@ -115,5 +128,7 @@ std::optional<position> decode_marker(std::string_view value) {
   std::memcpy(&through.value, value.data() + 1, 8);
   return through;
 }
+
+bool is_older_marker(std::string_view value) { return !value.empty() && value[0] == older_marker_format; }
 
 }  // namespace cairn::detail

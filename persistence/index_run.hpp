@@ -47,10 +47,18 @@ std::optional<std::uint64_t> run_size(std::string_view value);
 /// Appends the places `from` to `to` (counted from 0, inclusive) of a run to `out`. False where the value is damaged.
 bool decode_run(std::string_view value, std::uint64_t from, std::uint64_t to, std::vector<place>& out);
 
+/// An aggregate's newest version stands at its key of this version, which no record has and which sorts before its runs: what one
+/// Get finds without looking further than where it stands last.
+inline constexpr version newest_key_version{0};
+std::string encode_newest(version newest);
+std::optional<version> decode_newest(std::string_view value);
+
 /// The key of the marker, which sorts before every run.
 inline constexpr std::string_view marker_key{"\0", 1};
 /// What the marker says: the runs hold every record up to `through`.
 std::string encode_marker(position through);
 std::optional<position> decode_marker(std::string_view value);
+/// Whether it is that of an index without newest versions, which came before this one.
+bool is_older_marker(std::string_view value);
 
 }  // namespace cairn::detail

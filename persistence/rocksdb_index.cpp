@@ -14,17 +14,17 @@ rocksdb_index::rocksdb_index(rocksdb_database& database, const rocksdb_options& 
       sync_log_first_(options.durability == durability::buffered) {
   std::string marker;
   const auto status = database_.db().Get(rocksdb::ReadOptions(), database_.index(), slice(marker_key), &marker);
-  if (!status.IsNotFound()) {
-    database_.check_index(status, "read how far the index goes");
+  if (!status.IsNotFound()) database_.check_index(status, "read how far the index goes");
+  if (status.IsNotFound() || is_older_marker(marker)) {
+    // Whatever is there without the marker is not of this store's making, and an older form is made anew from the log.
+    database_.clear_index();
+  } else {
     const auto through = decode_marker(marker);
     if (!through) {
       throw error(errc::corrupt_store,
                   database_.folder() + ": the index does not say how far it goes." + what_to_do_about_the_index);
     }
     complete_through_ = *through;
-  } else {
-    // Whatever is there without the marker is not of this store's making.
-    database_.clear_index();
   }
   previous_->places.reset();
   thread_ = std::thread([this] { run(); });
@@ -38,7 +38,6 @@ rocksdb_index::~rocksdb_index() {
     changed_.notify_all();
   }
   thread_.join();
-  probe_.reset();
   if (abandoned_) return;
   try {
     // In order, and none without the one before it: a marker vouches for all that is below it.
@@ -65,8 +64,7 @@ std::uint32_t rocksdb_index::find(stream_view stream, std::uint64_t hash) {
   if (const auto known = previous_->streams.find(stream, hash); known != stream_table::none) {
     base = previous_->streams[known].version;
   } else {
-    if (!probe_) probe_ = runs();
-    base = version_on_disk(*probe_, stream);
+    base = version_on_disk(stream);
   }
   const std::lock_guard lock(mutex_);
   return current_->streams.insert(stream, hash, base);
@@ -123,7 +121,6 @@ void rocksdb_index::make_room() {
     if (previous_->places) throw error(errc::journal_unavailable, failure_);
   }
   previous_ = std::exchange(current_, std::make_shared<generation>());
-  probe_.reset();
   begin_writing_behind();
 }
 
@@ -186,6 +183,8 @@ void rocksdb_index::write(const generation& generation) const {
     generation.places->collect(state.last, state.version, state.base + 1, state.version, places);
     auto key = stream_prefix(state.stream());
     const auto prefix_bytes = key.size();
+    set_version(key, prefix_bytes, newest_key_version);
+    database_.check(file.Put(key, encode_newest(version{state.version})), doing);
     for (std::size_t start = 0; start < places.size(); start += run_records_max) {
       set_version(key, prefix_bytes, version{state.base + 1 + start});
       value.clear();
@@ -204,22 +203,19 @@ std::unique_ptr<rocksdb::Iterator> rocksdb_index::runs() const {
   return std::unique_ptr<rocksdb::Iterator>(database_.db().NewIterator(rocksdb::ReadOptions(), database_.index()));
 }
 
-std::uint64_t rocksdb_index::version_on_disk(rocksdb::Iterator& runs, stream_view stream) const {
-  const auto prefix = stream_prefix(stream);
-  auto key = prefix;
-  set_version(key, prefix.size(), version::max());
-  runs.SeekForPrev(key);
-  if (!runs.Valid()) {
-    database_.check_index(runs.status(), "read the index of " + to_string(stream));
-    return 0;
+std::uint64_t rocksdb_index::version_on_disk(stream_view stream) const {
+  auto key = stream_prefix(stream);
+  set_version(key, key.size(), newest_key_version);
+  rocksdb::PinnableSlice value;
+  const auto status = database_.db().Get(rocksdb::ReadOptions(), database_.index(), key, &value);
+  if (status.IsNotFound()) return 0;
+  database_.check_index(status, "read the index of " + to_string(stream));
+  const auto newest = decode_newest(detail::view(value));
+  if (!newest) {
+    throw error(errc::corrupt_record, database_.folder() + ": the index has a damaged version of " + to_string(stream) + "." +
+                                          what_to_do_about_the_index);
   }
-  const auto first = version_of(detail::view(runs.key()), prefix);
-  if (!first) return 0;
-  const auto size = run_size(detail::view(runs.value()));
-  if (!size)
-    throw error(errc::corrupt_record,
-                database_.folder() + ": the index has a damaged run of " + to_string(stream) + "." + what_to_do_about_the_index);
-  return first->value + *size - 1;
+  return newest->value;
 }
 
 rocksdb_index::view rocksdb_index::look_up(stream_view stream) const {
@@ -243,8 +239,7 @@ rocksdb_index::view rocksdb_index::look_up(stream_view stream) const {
     }
   }
   if (!known) {
-    found.runs_ = runs();
-    found.version_ = found.on_disk_ = version_on_disk(*found.runs_, stream);
+    found.version_ = found.on_disk_ = version_on_disk(stream);
   }
   return found;
 }
@@ -270,7 +265,7 @@ void rocksdb_index::view::collect_from_disk(std::uint64_t from, std::uint64_t to
       fail(from, "is not in the index");
     }
     const auto first = version_of(detail::view(runs_->key()), prefix);
-    if (!first || first->value > from) fail(from, "is not in the index");
+    if (!first || *first == newest_key_version || first->value > from) fail(from, "is not in the index");
     const auto value = detail::view(runs_->value());
     const auto size = run_size(value);
     if (!size || from - first->value >= *size) fail(from, size ? "is not in the index" : "is in a damaged run of the index");

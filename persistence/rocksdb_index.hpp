@@ -94,13 +94,12 @@ private:
   void run();
   void write(const generation& generation) const;
   std::unique_ptr<rocksdb::Iterator> runs() const;
-  std::uint64_t version_on_disk(rocksdb::Iterator& runs, stream_view stream) const;
+  std::uint64_t version_on_disk(stream_view stream) const;
 
   rocksdb_database& database_;
   const std::uint64_t events_max_;
   const bool sync_log_first_;
   position complete_through_;
-  std::unique_ptr<rocksdb::Iterator> probe_;  // the writer's; sees all generations before previous_
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -141,15 +141,27 @@ private:
   // --- the index ---
 
   void add_runs() {
-    std::string prefix;
+    std::string prefix, name;
     std::uint64_t stands = 0;
+    version newest;
     position last;
-    for_each_run([&](stream_view stream, std::string_view run_prefix, std::uint64_t first, const std::vector<place>& places) {
-      if (run_prefix != prefix) {
-        prefix = run_prefix;
-        stands = 0;
-        last = {};
-      }
+    const auto require_newest = [&] {
+      if (stands == newest.value) return;
+      throw error(errc::corrupt_record, "the index says that the newest version of " + name + " is " +
+                                            std::to_string(newest.value) + ", and knows its records to version " +
+                                            std::to_string(stands));
+    };
+    const auto begin = [&](stream_view stream, std::string_view its_prefix, version its_newest) {
+      require_newest();
+      prefix = its_prefix;
+      name = to_string(stream);
+      newest = its_newest;
+      stands = 0;
+      last = {};
+    };
+    for_each_run(begin, [&](stream_view stream, std::string_view run_prefix, std::uint64_t first,
+                            const std::vector<place>& places) {
+      if (run_prefix != prefix) begin(stream, run_prefix, {});
       if (first != stands + 1) {
         throw error(errc::corrupt_record, "the index knows " + to_string(stream) + " to version " + std::to_string(stands) +
                                               " and then from version " + std::to_string(first) + " on");
@@ -165,10 +177,11 @@ private:
         last = place.where();
       }
     });
+    require_newest();
   }
 
-  template <class Visit>
-  void for_each_run(Visit visit) {
+  template <class Newest, class Visit>
+  void for_each_run(Newest newest, Visit visit) {
     std::vector<place> places;
     for (runs_->SeekToFirst(); there(*runs_, "the index"); runs_->Next()) {
       const auto key = view(runs_->key());
@@ -177,6 +190,12 @@ private:
       const auto prefix = key.substr(0, key.size() - std::min(key.size(), version_suffix_bytes));
       const auto first = stream ? version_of(key, prefix) : std::nullopt;
       if (!first) throw error(errc::corrupt_record, "the index has a key that names no aggregate");
+      if (*first == newest_key_version) {
+        const auto stands = decode_newest(view(runs_->value()));
+        if (!stands) throw error(errc::corrupt_record, "the index has a damaged version of " + to_string(*stream));
+        newest(*stream, prefix, *stands);
+        continue;
+      }
       const auto size = run_size(view(runs_->value()));
       places.clear();
       if (!size || *size == 0 || !decode_run(view(runs_->value()), 0, *size - 1, places)) {
@@ -189,7 +208,8 @@ private:
 
   // The sums differ, so this ends by throwing what it is that differs.
   [[noreturn]] void find_difference() {
-    for_each_run([&](stream_view stream, std::string_view, std::uint64_t first, const std::vector<place>& places) {
+    const auto pass_over = [](stream_view, std::string_view, version) {};
+    for_each_run(pass_over, [&](stream_view stream, std::string_view, std::uint64_t first, const std::vector<place>& places) {
       for (std::size_t i = 0; i < places.size(); ++i) {
         const auto found = record_at(places[i]);
         const auto claimed = "version " + std::to_string(first + i) + " of " + to_string(stream);

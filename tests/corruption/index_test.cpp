@@ -38,6 +38,11 @@ TEST_CASE("an index that was deleted is made anew from the log") {
     append_in_turns(*journal, 300);
   }
   SUBCASE("as a whole") { raw_database(folder.path()).drop("index"); }
+  SUBCASE("because it is of the form before this one") {
+    auto marker = raw_database(folder.path()).all("index").at(0).second;
+    marker[0] = 1;
+    raw_database(folder.path()).put("index", std::string(detail::marker_key), marker);
+  }
   SUBCASE("so far as it says how far it goes") { raw_database(folder.path()).remove("index", std::string(detail::marker_key)); }
   for (int round = 0; round < 2; ++round) {
     const auto journal = rocksdb_journal(folder.path(), with_index_of(40));
@@ -112,10 +117,27 @@ TEST_CASE("an index that claims what the log does not hold is an error that name
   SUBCASE("one record too few") {
     places.pop_back();
     put();
+    says("version 10 of product/1 is not in the index",
+         "the index says that the newest version of product/1 is 10, and knows its records to version 9");
+  }
+  SUBCASE("a newest version that is none") {
+    auto newest = detail::stream_prefix(product);
+    detail::set_version(newest, newest.size(), detail::newest_key_version);
+    raw_database(folder.path()).put("index", newest, detail::encode_newest(version{11}));
+    says("version 11 of product/1 is not in the index",
+         "the index says that the newest version of product/1 is 11, and knows its records to version 10");
+    raw_database(folder.path()).put("index", newest, "");
+    says("the index has a damaged version of product/1", "the index has a damaged version of product/1");
+  }
+  SUBCASE("one aggregate too few") {
+    auto newest = detail::stream_prefix(product);
+    detail::set_version(newest, newest.size(), detail::newest_key_version);
+    raw_database(folder.path()).remove("index", key);
+    raw_database(folder.path()).remove("index", newest);
     const auto journal = rocksdb_journal(folder.path(), small);
     const auto [kind, detail] = failure_of([&] { journal->verify(); });
     CHECK(kind == errc::corrupt_record);
-    CHECK(mentions(detail, "goes to position 30 and has 29 records, where the log has 30"));
+    CHECK(mentions(detail, "goes to position 30 and has 20 records, where the log has 30"));
   }
   // The way out that the documentation names.
   strip_rocksdb_journal(folder.path());
