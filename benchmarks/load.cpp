@@ -188,12 +188,7 @@ private:
   std::vector<std::thread> threads_;
 };
 
-pipeline::pipeline(const load& what)
-    : what_(what), ids_(ids_of(what.products)), order_(std::make_unique<product_order>(what.products, what.zipf)),
-      runtime_{{.journal = open_journal(folder_.path(), what, ids_),
-                .bounds = {.snapshot_every_events = what.snapshot_every_events,
-                           .live_aggregates_max = std::max(actors::settings{}.live_aggregates_max, 2 * what.products)}},
-               engine_for(what.into)} {
+pipeline::pipeline(const load& what) : pipeline(what, std::make_unique<temporary_folder>(), nullptr, ids_of(what.products)) {
   if (what.history_events == 0) {
     enrol_all(runtime_, ids_);
   } else {
@@ -201,9 +196,23 @@ pipeline::pipeline(const load& what)
   }
 }
 
+pipeline::pipeline(const load& what, std::shared_ptr<journal> store, std::vector<std::string> ids)
+    : pipeline(what, nullptr, std::move(store), std::move(ids)) {
+  look_at_all(runtime_, ids_);
+}
+
+pipeline::pipeline(const load& what, std::unique_ptr<temporary_folder> folder, std::shared_ptr<journal> store,
+                   std::vector<std::string> ids)
+    : what_(what), folder_(std::move(folder)), ids_(std::move(ids)),
+      order_(std::make_unique<product_order>(ids_.size(), what.zipf)),
+      runtime_{{.journal = store ? std::move(store) : open_journal(folder_->path(), what, ids_),
+                .bounds = {.snapshot_every_events = what.snapshot_every_events,
+                           .live_aggregates_max = std::max(actors::settings{}.live_aggregates_max, 2 * ids_.size())}},
+               engine_for(what.into)} {}
+
 pipeline::~pipeline() { runtime_.drain(drain_snapshots::no); }
 
-void pipeline::run(double seconds) {
+double pipeline::run(double seconds) {
   const closed_loop loop(runtime_, what_, ids_, *order_);
   pause_for(seconds / 4);
   const auto& counted = runtime_.statistics();
@@ -214,12 +223,15 @@ void pipeline::run(double seconds) {
   const auto cpu = cpu_seconds();
   const auto start = steady::now();
   pause_for(seconds);
-  commands_ += static_cast<double>(loop.answered() - answered);
-  seconds_ += seconds_since(start);
+  const auto commands = static_cast<double>(loop.answered() - answered);
+  const auto took = seconds_since(start);
+  commands_ += commands;
+  seconds_ += took;
   cpu_seconds_ += cpu_seconds() - cpu;
   commits_ += counted.commits.load() - commits;
   events_ += counted.events.load() - events;
   snapshots_ += counted.snapshots_saved.load() - snapshots;
+  return commands / took;
 }
 
 load_figures pipeline::figures() const {

@@ -54,12 +54,15 @@ struct load_figures {
 class pipeline {
 public:
   explicit pipeline(const load& what);
+  /// In a store that is there already and holds these products, instead of an empty one. They are made live.
+  pipeline(const load& what, std::shared_ptr<journal> store, std::vector<std::string> ids);
   ~pipeline();
   pipeline(const pipeline&) = delete;
   pipeline& operator=(const pipeline&) = delete;
 
   /// Lets the clients run for a quarter of `seconds`, and measures them for `seconds`. Waits until all have their answers.
-  void run(double seconds);
+  /// Returns the commands a second.
+  double run(double seconds);
   /// Of all runs together.
   load_figures figures() const;
 
@@ -67,8 +70,10 @@ private:
   class product_order;
   class closed_loop;
 
+  pipeline(const load& what, std::unique_ptr<temporary_folder> folder, std::shared_ptr<journal> store, std::vector<std::string> ids);
+
   const load what_;
-  const temporary_folder folder_;
+  const std::unique_ptr<temporary_folder> folder_;  // of a store of its own
   const std::vector<std::string> ids_;
   const std::unique_ptr<product_order> order_;
   runtime runtime_;

@@ -104,6 +104,12 @@ bool decode_run(std::string_view value, std::uint64_t from, std::uint64_t to, st
   return true;
 }
 
+std::string newest_key(stream_view stream) {
+  auto key = stream_prefix(stream);
+  set_version(key, key.size(), newest_key_version);
+  return key;
+}
+
 std::string encode_newest(version newest) {
   std::string value;
   append_varint(value, newest.value);

@@ -50,6 +50,7 @@ bool decode_run(std::string_view value, std::uint64_t from, std::uint64_t to, st
 /// An aggregate's newest version stands at its key of this version, which no record has and which sorts before its runs: what one
 /// Get finds without looking further than where it stands last.
 inline constexpr version newest_key_version{0};
+std::string newest_key(stream_view stream);
 std::string encode_newest(version newest);
 std::optional<version> decode_newest(std::string_view value);
 

@@ -48,26 +48,50 @@ rocksdb_index::~rocksdb_index() {
   }
 }
 
-void rocksdb_index::expect(std::span<const std::uint64_t> hashes) const {
-  const auto& streams = current_->streams;
-  for (const auto hash : hashes) streams.prefetch_slot(hash);
-  for (const auto hash : hashes) streams.prefetch_state(hash);
-  for (const auto hash : hashes) streams.prefetch_name(hash);
+void rocksdb_index::find(std::span<const named_stream> streams, std::vector<std::uint32_t>& found) {
+  const auto& table = current_->streams;
+  for (const auto& stream : streams) table.prefetch_slot(stream.hash);
+  for (const auto& stream : streams) table.prefetch_state(stream.hash);
+  for (const auto& stream : streams) table.prefetch_name(stream.hash);
+  found.clear();
+  unknown_.clear();
+  for (const auto& [stream, hash] : streams) {
+    auto here = table.find(stream, hash);
+    if (here == stream_table::none) {
+      if (const auto before = previous_->streams.find(stream, hash); before != stream_table::none) {
+        here = insert({stream, hash}, previous_->streams[before].version);
+      } else if (is_storable(stream)) {
+        unknown_.push_back(found.size());
+      } else {
+        throw error(errc::invalid_argument, "an aggregate needs a category of 1 to 255 bytes and an id of at most 2^20 bytes");
+      }
+    }
+    found.push_back(here);
+  }
+  for (std::span<const std::size_t> left(unknown_); !left.empty(); left = left.subspan(std::min(left.size(), asked_at_once))) {
+    const auto asked = left.first(std::min(left.size(), asked_at_once));
+    read_versions(streams, asked);
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+      const auto& stream = streams[asked[i]];
+      const auto known = table.find(stream.name, stream.hash);  // where it was asked for twice
+      found[asked[i]] = known != stream_table::none ? known : insert(stream, version_in(stream.name, statuses_[i], values_[i]));
+    }
+  }
 }
 
-std::uint32_t rocksdb_index::find(stream_view stream, std::uint64_t hash) {
-  if (const auto known = current_->streams.find(stream, hash); known != stream_table::none) return known;
-  if (!is_storable(stream)) {
-    throw error(errc::invalid_argument, "an aggregate needs a category of 1 to 255 bytes and an id of at most 2^20 bytes");
-  }
-  std::uint64_t base = 0;
-  if (const auto known = previous_->streams.find(stream, hash); known != stream_table::none) {
-    base = previous_->streams[known].version;
-  } else {
-    base = version_on_disk(stream);
-  }
+std::uint32_t rocksdb_index::insert(const named_stream& stream, std::uint64_t base) {
   const std::lock_guard lock(mutex_);
-  return current_->streams.insert(stream, hash, base);
+  return current_->streams.insert(stream.name, stream.hash, base);
+}
+
+void rocksdb_index::read_versions(std::span<const named_stream> streams, std::span<const std::size_t> asked) {
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    keys_[i] = newest_key(streams[asked[i]].name);
+    key_slices_[i] = keys_[i];
+    values_[i].Reset();
+  }
+  database_.db().MultiGet(rocksdb::ReadOptions(), database_.index(), asked.size(), key_slices_.data(), values_.data(),
+                          statuses_.data());
 }
 
 void rocksdb_index::unstage(std::uint32_t stream) {
@@ -183,8 +207,7 @@ void rocksdb_index::write(const generation& generation) const {
     generation.places->collect(state.last, state.version, state.base + 1, state.version, places);
     auto key = stream_prefix(state.stream());
     const auto prefix_bytes = key.size();
-    set_version(key, prefix_bytes, newest_key_version);
-    database_.check(file.Put(key, encode_newest(version{state.version})), doing);
+    database_.check(file.Put(newest_key(state.stream()), encode_newest(version{state.version})), doing);
     for (std::size_t start = 0; start < places.size(); start += run_records_max) {
       set_version(key, prefix_bytes, version{state.base + 1 + start});
       value.clear();
@@ -204,18 +227,18 @@ std::unique_ptr<rocksdb::Iterator> rocksdb_index::runs() const {
 }
 
 std::uint64_t rocksdb_index::version_on_disk(stream_view stream) const {
-  auto key = stream_prefix(stream);
-  set_version(key, key.size(), newest_key_version);
   rocksdb::PinnableSlice value;
-  const auto status = database_.db().Get(rocksdb::ReadOptions(), database_.index(), key, &value);
+  const auto status = database_.db().Get(rocksdb::ReadOptions(), database_.index(), newest_key(stream), &value);
+  return version_in(stream, status, value);
+}
+
+std::uint64_t rocksdb_index::version_in(stream_view stream, const rocksdb::Status& status,
+                                        const rocksdb::PinnableSlice& value) const {
   if (status.IsNotFound()) return 0;
   database_.check_index(status, "read the index of " + to_string(stream));
-  const auto newest = decode_newest(detail::view(value));
-  if (!newest) {
-    throw error(errc::corrupt_record, database_.folder() + ": the index has a damaged version of " + to_string(stream) + "." +
-                                          what_to_do_about_the_index);
-  }
-  return newest->value;
+  if (const auto newest = decode_newest(detail::view(value))) return newest->value;
+  throw error(errc::corrupt_record, database_.folder() + ": the index has a damaged version of " + to_string(stream) + "." +
+                                        what_to_do_about_the_index);
 }
 
 rocksdb_index::view rocksdb_index::look_up(stream_view stream) const {

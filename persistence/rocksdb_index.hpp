@@ -7,6 +7,7 @@
 #include "index_memory.hpp"
 #include "rocksdb_database.hpp"
 
+#include <array>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -24,6 +25,12 @@ struct staged_record {
   std::uint8_t slot;
 };
 
+/// An aggregate and its stream_table::hash().
+struct named_stream {
+  stream_view name;
+  std::uint64_t hash;
+};
+
 /// Thread safety: "the writer" is one thread at a time; everything else may be called from any thread at any time.
 class rocksdb_index {
 public:
@@ -39,11 +46,10 @@ public:
 
   // --- the writer ---
 
-  /// Says which aggregates, by stream_table::hash(), find() is about to be asked for. With more of them than the processor
-  /// caches, this is worth a third of the whole append.
-  void expect(std::span<const std::uint64_t> hashes) const;
-  /// The number of an aggregate in the current generation, which may have to look for it on disk. Valid until make_room().
-  std::uint32_t find(stream_view stream, std::uint64_t hash);
+  /// The numbers of these aggregates in the current generation, in the same order; some may have to be looked for on disk. Valid
+  /// until make_room(). Asked for many at once, because with more of them than the processor caches their misses overlap, and
+  /// those on disk are read together.
+  void find(std::span<const named_stream> streams, std::vector<std::uint32_t>& found);
   /// The version with all that is staged.
   std::uint64_t& staged(std::uint32_t stream) { return current_->streams[stream].staged; }
   /// Forgets what is staged for it.
@@ -94,12 +100,23 @@ private:
   void run();
   void write(const generation& generation) const;
   std::unique_ptr<rocksdb::Iterator> runs() const;
+  std::uint32_t insert(const named_stream& stream, std::uint64_t base);
+  void read_versions(std::span<const named_stream> streams, std::span<const std::size_t> asked);
   std::uint64_t version_on_disk(stream_view stream) const;
+  std::uint64_t version_in(stream_view stream, const rocksdb::Status& status, const rocksdb::PinnableSlice& value) const;
 
   rocksdb_database& database_;
   const std::uint64_t events_max_;
   const bool sync_log_first_;
   position complete_through_;
+
+  // The writer's, for what it asks of the disk: which of the aggregates it looks for, their keys and what is there.
+  static constexpr std::size_t asked_at_once = 256;
+  std::vector<std::size_t> unknown_;
+  std::array<std::string, asked_at_once> keys_;
+  std::array<rocksdb::Slice, asked_at_once> key_slices_;
+  std::array<rocksdb::PinnableSlice, asked_at_once> values_;
+  std::array<rocksdb::Status, asked_at_once> statuses_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -176,7 +176,7 @@ public:
 
 private:
   void stage(std::span<const atomic_append> appends, std::span<append_outcome> outcomes);
-  append_outcome stage_one(atomic_append append, std::span<const std::uint64_t> hashes);
+  append_outcome stage_one(atomic_append append, std::span<const std::uint32_t> streams);
   position first_time(atomic_append append, std::span<const std::string_view> staged) const;
   void stage_frames(const addition& addition, std::uint32_t stream);
   void close_chunk();
@@ -203,7 +203,8 @@ private:
   detail::digest staged_head_{};
   detail::chunk_writer chunk_;
   rocksdb::WriteBatch batch_;
-  std::vector<std::uint64_t> hashes_;  // of the aggregates of all additions
+  std::vector<detail::named_stream> named_;  // the aggregates of all additions
+  std::vector<std::uint32_t> found_;         // and their numbers in the index
   std::vector<detail::staged_record> staged_;
   std::vector<std::uint32_t> touched_;  // the aggregates of the batch
   std::string failure_;                 // why a write failed; empty while none has
@@ -224,23 +225,23 @@ void log_store::stage(std::span<const atomic_append> appends, std::span<append_o
   batch_.Clear();
   staged_head_ = head_;
   chunk_.begin(last() + 1, head_);
-  hashes_.clear();
+  named_.clear();
   std::uint64_t records = 0;
   for (const auto& append : appends) {
     detail::require_sound(append);
     for (const auto& addition : append) {
-      hashes_.push_back(detail::stream_table::hash(addition.stream));
+      named_.push_back({addition.stream, detail::stream_table::hash(addition.stream)});
       records += addition.events;
     }
   }
   detail::require_positions(last(), records);
-  index_.expect(hashes_);
-  std::span<const std::uint64_t> hashes(hashes_);
+  index_.find(named_, found_);
+  std::span<const std::uint32_t> streams(found_);
   std::size_t gathered = 0;
   std::vector<std::string_view> bodies;  // what is staged, gathered only for a conflict that may be a repeat
   for (std::size_t i = 0; i < appends.size(); ++i) {
-    outcomes[i] = stage_one(appends[i], hashes.first(appends[i].size()));
-    hashes = hashes.subspan(appends[i].size());
+    outcomes[i] = stage_one(appends[i], streams.first(appends[i].size()));
+    streams = streams.subspan(appends[i].size());
     if (outcomes[i].stored) continue;
     for (; gathered < i; ++gathered) {
       // Neither a conflict nor a repeat, of earlier calls or of this one.
@@ -255,12 +256,11 @@ void log_store::stage(std::span<const atomic_append> appends, std::span<append_o
   if (!chunk_.empty()) close_chunk();
 }
 
-append_outcome log_store::stage_one(atomic_append append, std::span<const std::uint64_t> hashes) {
+append_outcome log_store::stage_one(atomic_append append, std::span<const std::uint32_t> streams) {
   const auto touched_before = touched_.size();
   for (std::size_t n = 0; n < append.size(); ++n) {
     const auto& addition = append[n];
-    const auto stream = index_.find(addition.stream, hashes[n]);
-    auto& stands = index_.staged(stream);
+    auto& stands = index_.staged(streams[n]);
     if (stands != addition.expected.value) {
       const version conflicting{stands};
       for (auto i = touched_.size(); i-- > touched_before;) {
@@ -270,7 +270,7 @@ append_outcome log_store::stage_one(atomic_append append, std::span<const std::u
       return {.stored = false, .first = {}, .stands = conflicting};
     }
     stands += addition.events;
-    touched_.push_back(stream);
+    touched_.push_back(streams[n]);
   }
   const auto first = chunk_.next();
   for (std::size_t i = 0; i < append.size(); ++i) stage_frames(append[i], touched_[touched_before + i]);
