@@ -109,6 +109,11 @@ row cold_row(std::string key, std::string title, std::string against, double wan
           }};
 }
 
+struct id_hash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view id) const noexcept { return std::hash<std::string_view>{}(id); }
+};
+
 row fold_row() {
   return {"fold",
           "reading the log, folding every product",
@@ -130,10 +135,10 @@ row fold_row() {
             };
             const auto read = [=] { return rate_of([](const record_view&) {}); };
             const auto fold = [=] {
-              std::unordered_map<stream_id, stock::Product, stream_hash, stream_equal> states;
+              std::unordered_map<std::string, stock::Product, id_hash, std::equal_to<>> states;
               return rate_of([&](const record_view& record) {
-                auto state = states.find(record.stream);
-                if (state == states.end()) state = states.try_emplace(stream_id(record.stream)).first;
+                auto state = states.find(record.stream.id);
+                if (state == states.end()) state = states.try_emplace(std::string(record.stream.id)).first;
                 evolve(state->second, read_event<stock::Product>(record));
               });
             };
