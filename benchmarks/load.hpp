@@ -70,7 +70,8 @@ private:
   class product_order;
   class closed_loop;
 
-  pipeline(const load& what, std::unique_ptr<temporary_folder> folder, std::shared_ptr<journal> store, std::vector<std::string> ids);
+  pipeline(const load& what, std::unique_ptr<temporary_folder> folder, std::shared_ptr<journal> store,
+           std::vector<std::string> ids);
 
   const load what_;
   const std::unique_ptr<temporary_folder> folder_;  // of a store of its own

@@ -332,7 +332,8 @@ void ask_bounded(std::shared_ptr<journal> store, std::uint64_t products, bool qu
 }
 
 /// How fast commands for some of the products are, all of them live, and how fast such commands are in a store of their own.
-void compare_with_empty_store(std::shared_ptr<journal> store, std::uint64_t products, bool quick, command_line::status_line& watched) {
+void compare_with_empty_store(std::shared_ptr<journal> store, std::uint64_t products, bool quick,
+                              command_line::status_line& watched) {
   constexpr std::uint64_t round_of_its_own = 2'000'003;
   const load what{.products = static_cast<std::size_t>(std::min<std::uint64_t>(50'000, products / 10)), .in_flight = 10'000};
   std::vector<std::string> ids;

@@ -261,9 +261,7 @@ rocksdb_index::view rocksdb_index::look_up(stream_view stream) const {
       found.on_disk_ = state.base;
     }
   }
-  if (!known) {
-    found.version_ = found.on_disk_ = version_on_disk(stream);
-  }
+  if (!known) { found.version_ = found.on_disk_ = version_on_disk(stream); }
   return found;
 }
 

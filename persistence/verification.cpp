@@ -159,24 +159,24 @@ private:
       stands = 0;
       last = {};
     };
-    for_each_run(begin, [&](stream_view stream, std::string_view run_prefix, std::uint64_t first,
-                            const std::vector<place>& places) {
-      if (run_prefix != prefix) begin(stream, run_prefix, {});
-      if (first != stands + 1) {
-        throw error(errc::corrupt_record, "the index knows " + to_string(stream) + " to version " + std::to_string(stands) +
-                                              " and then from version " + std::to_string(first) + " on");
-      }
-      for (const auto& place : places) {
-        in_index_.add(prefix, ++stands, place);
-        // The sums agree where a log has its versions in the wrong order, and reading would refuse it all the same.
-        if (place.where() < last) {
-          throw error(errc::corrupt_record, "the index says that version " + std::to_string(stands) + " of " + to_string(stream) +
-                                                " is at position " + std::to_string(place.where().value) +
-                                                ", before the version before it");
-        }
-        last = place.where();
-      }
-    });
+    for_each_run(
+        begin, [&](stream_view stream, std::string_view run_prefix, std::uint64_t first, const std::vector<place>& places) {
+          if (run_prefix != prefix) begin(stream, run_prefix, {});
+          if (first != stands + 1) {
+            throw error(errc::corrupt_record, "the index knows " + to_string(stream) + " to version " + std::to_string(stands) +
+                                                  " and then from version " + std::to_string(first) + " on");
+          }
+          for (const auto& place : places) {
+            in_index_.add(prefix, ++stands, place);
+            // The sums agree where a log has its versions in the wrong order, and reading would refuse it all the same.
+            if (place.where() < last) {
+              throw error(errc::corrupt_record, "the index says that version " + std::to_string(stands) + " of " +
+                                                    to_string(stream) + " is at position " + std::to_string(place.where().value) +
+                                                    ", before the version before it");
+            }
+            last = place.where();
+          }
+        });
     require_newest();
   }
 

@@ -20,7 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz::require(key == input);
   }
   if (const auto through = detail::decode_marker(input)) fuzz::require(detail::encode_marker(*through) == input);
-  if (const auto newest = detail::decode_newest(input)) fuzz::require(detail::decode_newest(detail::encode_newest(*newest)) == newest);
+  if (const auto newest = detail::decode_newest(input))
+    fuzz::require(detail::decode_newest(detail::encode_newest(*newest)) == newest);
   std::vector<detail::place> places;
   if (const auto count = detail::run_size(input)) {
     fuzz::require(*count <= detail::run_records_max);

@@ -52,8 +52,8 @@ struct Everything : Place {
   std::vector<Point> points = {};
   std::map<std::string, std::int64_t> counts = {};
   std::string renamed = {};
-  MSGPACK_DEFINE_MAP(MSGPACK_BASE_MAP(Place), yes, tiny, large, negative, real, rough, letter, text, point, paint, perhaps, points,
-                     counts, MSGPACK_NVP("other name", renamed))
+  MSGPACK_DEFINE_MAP(MSGPACK_BASE_MAP(Place), yes, tiny, large, negative, real, rough, letter, text, point, paint, perhaps,
+                     points, counts, MSGPACK_NVP("other name", renamed))
   bool operator==(const Everything&) const = default;
 };
 
@@ -142,7 +142,8 @@ std::size_t try_all_changes(const T& value) {
   std::size_t values = 0;
   const auto same = [&](std::string_view bytes) {
     const auto ours = written(decoded<T>(bytes));
-    if (ours != written(by_msgpack<T>(bytes))) CHECK_MESSAGE(false, "another value than msgpack-c's for ", bytes.size(), " bytes");
+    if (ours != written(by_msgpack<T>(bytes)))
+      CHECK_MESSAGE(false, "another value than msgpack-c's for ", bytes.size(), " bytes");
     values += ours.has_value();
   };
   for (std::size_t place = 0; place < sound.size(); ++place) {
@@ -157,8 +158,8 @@ std::size_t try_all_changes(const T& value) {
   return values;
 }
 
-const Everything everything{{"Ulm"}, true, -5, 1u << 20, -70'000, 0.5, 0.25F, 'z', std::string(40, 'x'), {-1, 300}, colour::green, 7,
-                            {{1, 2}, {3, 4}}, {{"a", 1}}, "so"};
+const Everything everything{{"Ulm"},   true,          -5, 1u << 20,         -70'000,    0.5, 0.25F, 'z', std::string(40, 'x'),
+                            {-1, 300}, colour::green, 7,  {{1, 2}, {3, 4}}, {{"a", 1}}, "so"};
 
 }  // namespace
 

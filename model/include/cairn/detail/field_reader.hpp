@@ -84,15 +84,15 @@ public:
     if (head < 0x80) return fits(bits, value);
     if (head >= 0xe0) return fits(std::int64_t{static_cast<std::int8_t>(head)}, value);
     switch (head) {
-      case 0xcc: return take_big_endian<std::uint8_t>(bits) && fits(bits, value);
-      case 0xcd: return take_big_endian<std::uint16_t>(bits) && fits(bits, value);
-      case 0xce: return take_big_endian<std::uint32_t>(bits) && fits(bits, value);
-      case 0xcf: return take_big_endian<std::uint64_t>(bits) && fits(bits, value);
-      case 0xd0: return take_big_endian<std::uint8_t>(bits) && fits(std::int64_t{static_cast<std::int8_t>(bits)}, value);
-      case 0xd1: return take_big_endian<std::uint16_t>(bits) && fits(std::int64_t{static_cast<std::int16_t>(bits)}, value);
-      case 0xd2: return take_big_endian<std::uint32_t>(bits) && fits(std::int64_t{static_cast<std::int32_t>(bits)}, value);
-      case 0xd3: return take_big_endian<std::uint64_t>(bits) && fits(static_cast<std::int64_t>(bits), value);
-      default: return false;
+    case 0xcc: return take_big_endian<std::uint8_t>(bits) && fits(bits, value);
+    case 0xcd: return take_big_endian<std::uint16_t>(bits) && fits(bits, value);
+    case 0xce: return take_big_endian<std::uint32_t>(bits) && fits(bits, value);
+    case 0xcf: return take_big_endian<std::uint64_t>(bits) && fits(bits, value);
+    case 0xd0: return take_big_endian<std::uint8_t>(bits) && fits(std::int64_t{static_cast<std::int8_t>(bits)}, value);
+    case 0xd1: return take_big_endian<std::uint16_t>(bits) && fits(std::int64_t{static_cast<std::int16_t>(bits)}, value);
+    case 0xd2: return take_big_endian<std::uint32_t>(bits) && fits(std::int64_t{static_cast<std::int32_t>(bits)}, value);
+    case 0xd3: return take_big_endian<std::uint64_t>(bits) && fits(static_cast<std::int64_t>(bits), value);
+    default: return false;
     }
   }
 
@@ -152,9 +152,9 @@ private:
   std::string_view left_;
 };
 
-/// Stands where a packer would. What MSGPACK_DEFINE_MAP and its like generate hands a packer the name and the field of each member
-/// in turn; this one fills the field instead of writing it. The generated functions take a value as const, but this one is not, and
-/// what is no part of it, as a value made on the way, is not touched.
+/// Stands where a packer would. What MSGPACK_DEFINE_MAP and its like generate hands a packer the name and the field of each
+/// member in turn; this one fills the field instead of writing it. The generated functions take a value as const, but this one is
+/// not, and what is no part of it, as a value made on the way, is not touched.
 class field_filler {
 public:
   template <class T>
