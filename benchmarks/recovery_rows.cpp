@@ -4,13 +4,13 @@
 #include "rows.hpp"
 #include "store.hpp"
 
+#include <cairn/folded_log.hpp>
 #include <cairn/rocksdb_journal.hpp>
 
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <thread>
-#include <unordered_map>
 
 namespace cairn::benchmarks {
 namespace {
@@ -109,11 +109,6 @@ row cold_row(std::string key, std::string title, std::string against, double wan
           }};
 }
 
-struct id_hash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view id) const noexcept { return std::hash<std::string_view>{}(id); }
-};
-
 row fold_row() {
   return {"fold",
           "reading the log, folding every product",
@@ -123,25 +118,15 @@ row fold_row() {
           [](const extent& size) -> measure_round {
             constexpr std::size_t products = 10'000;
             const auto from = with_histories(size.scaled(products), 200);
-            const auto rate_of = [=](auto visit) {
-              std::uint64_t records = 0;
+            const auto rate_of = [=](auto walk) {
               const auto start = steady::now();
-              from->store->read_all(position{1}, [&](const record_view& record) {
-                visit(record);
-                ++records;
-                return true;
-              });
-              return static_cast<double>(records) / seconds_since(start);
+              walk();
+              return static_cast<double>(from->store->last().value) / seconds_since(start);
             };
-            const auto read = [=] { return rate_of([](const record_view&) {}); };
-            const auto fold = [=] {
-              std::unordered_map<std::string, stock::Product, id_hash, std::equal_to<>> states;
-              return rate_of([&](const record_view& record) {
-                auto state = states.find(record.stream.id);
-                if (state == states.end()) state = states.try_emplace(std::string(record.stream.id)).first;
-                evolve(state->second, read_event<stock::Product>(record));
-              });
+            const auto read = [=] {
+              return rate_of([&] { from->store->read_all(position{1}, [](const record_view&) { return true; }); });
             };
+            const auto fold = [=] { return rate_of([&] { folded_log<stock::Product>().catch_up(*from->store); }); };
             read();  // so that neither side is the first
             return [=](int round) -> measured {
               stop_if_interrupted();

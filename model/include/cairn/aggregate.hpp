@@ -178,13 +178,33 @@ template <class V>
 struct event_reader;
 template <class... Es>
 struct event_reader<std::variant<Es...>> {
-  static std::variant<Es...> read(const record_view& record) {
-    std::variant<Es...> event;
-    const bool known = ((record.type == std::string_view(Es::type) && (event = read_event<Es>(record), true)) || ...);
-    if (!known) throw_unknown_event(record, "no such event type in the aggregate's Event");
-    return event;
+  /// Hands `use` the event as its own type, and returns what that returns.
+  template <class Use>
+  static auto read(const record_view& record, Use use) {
+    return read_one_of<Use, Es...>(record, use);
+  }
+
+private:
+  template <class Use, class E, class... Others>
+  static auto read_one_of(const record_view& record, Use& use) -> decltype(use(read_event<E>(record))) {
+    if (record.type == std::string_view(E::type)) return use(read_event<E>(record));
+    if constexpr (sizeof...(Others) > 0) {
+      return read_one_of<Use, Others...>(record, use);
+    } else {
+      throw_unknown_event(record, "no such event type in the aggregate's Event");
+    }
   }
 };
+
+template <Aggregate A, class Use>
+auto use_event(const record_view& record, Use use) {
+  try {
+    return event_reader<typename A::Event>::read(record, use);
+  } catch (const error& reason) {
+    if (reason.kind() == errc::unknown_event) throw;
+    throw_unknown_event(record, reason.detail());
+  } catch (const std::bad_cast& reason) { throw_unknown_event(record, reason.what()); }
+}
 
 }  // namespace detail
 
@@ -194,12 +214,13 @@ struct event_reader<std::variant<Es...>> {
 /// not what the type says.
 template <Aggregate A>
 typename A::Event read_event(const record_view& record) {
-  try {
-    return detail::event_reader<typename A::Event>::read(record);
-  } catch (const error& reason) {
-    if (reason.kind() == errc::unknown_event) throw;
-    detail::throw_unknown_event(record, reason.detail());
-  } catch (const std::bad_cast& reason) { detail::throw_unknown_event(record, reason.what()); }
+  return detail::use_event<A>(record, [](auto&& event) { return typename A::Event(std::move(event)); });
+}
+
+/// Applies what a record says to a state. Throws as read_event() does; the state is then as before.
+template <Aggregate A>
+void evolve(A& state, const record_view& record) {
+  detail::use_event<A>(record, [&state](const auto& event) noexcept { state.evolve(event); });
 }
 
 }  // namespace cairn

@@ -40,7 +40,7 @@ class hosted final : public hosted_state {
 public:
   A value;
 
-  void replay(const record_view& record) override { evolve(value, read_event<A>(record)); }
+  void replay(const record_view& record) override { evolve(value, record); }
   void save(std::string& out) const override { codec::encode(out, value); }
   void load(std::string_view bytes) override { value = codec::decode<A>(bytes); }
 };
