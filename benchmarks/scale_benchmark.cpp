@@ -75,9 +75,10 @@ struct turn {
   std::uint64_t number;  ///< of its event, from 0
 };
 
+constexpr std::uint64_t events_per_visit = 10;
+
 /// Whose turn the event at this place of all is, where work comes in visits.
 turn visited(std::uint64_t event, std::uint64_t products) {
-  constexpr std::uint64_t events_per_visit = 10;
   const auto together_max = std::max<std::uint64_t>(1, products / 100);
   const auto visit = event / (events_per_visit * products);
   const auto within = event % (events_per_visit * products);
@@ -394,7 +395,10 @@ int run_all(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (quick) size = {.products = 10'000};
   if (size.events == 0) size.events = events_per_product * size.products;
-  if (size.events < size.products) throw std::runtime_error("there must be at least one event for each product");
+  if (size.events < events_per_visit * size.products) {
+    throw std::runtime_error("each product is visited at least once, so there must be " + std::to_string(events_per_visit) +
+                             " events or more for each");
+  }
   if (!folder_to_fill.empty()) fill(folder_to_fill, size);
   std::optional<command_line::output_file> file;
   if (!path.empty()) file.emplace(path);

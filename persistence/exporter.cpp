@@ -137,11 +137,11 @@ private:
 std::string missing_records(const rocksdb_database& database, position last) {
   if (const auto damage = failed_checksum_in_write_ahead_logs(database.folder())) return *damage;
   if (const auto damage = damage_like_a_torn_tail(database.folder())) return *damage;
-  std::string marker;
-  const auto found = database.db().Get({}, database.index(), slice(marker_key), &marker);
-  const auto through = found.ok() ? decode_marker(marker) : std::nullopt;
-  if (!through || *through <= last) return {};
-  return "the index goes to position " + std::to_string(through->value) + ", and the log no further than this";
+  std::string value;
+  const auto found = database.db().Get({}, database.index(), slice(marker_key), &value);
+  const auto marker = found.ok() ? decode_marker(value) : std::nullopt;
+  if (!marker || marker->through <= last) return {};
+  return "the index goes to position " + std::to_string(marker->through.value) + ", and the log no further than this";
 }
 
 }  // namespace

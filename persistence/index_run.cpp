@@ -128,13 +128,12 @@ std::string encode_marker(position through) {
   return value;
 }
 
-std::optional<position> decode_marker(std::string_view value) {
-  if (value.size() != 9 || value[0] != marker_format) return std::nullopt;
-  position through;
-  std::memcpy(&through.value, value.data() + 1, 8);
-  return through;
+std::optional<marker> decode_marker(std::string_view value) {
+  if (value.size() != 9 || (value[0] != marker_format && value[0] != older_marker_format)) return std::nullopt;
+  marker decoded;
+  std::memcpy(&decoded.through.value, value.data() + 1, 8);
+  decoded.older_form = value[0] == older_marker_format;
+  return decoded;
 }
-
-bool is_older_marker(std::string_view value) { return !value.empty() && value[0] == older_marker_format; }
 
 }  // namespace cairn::detail

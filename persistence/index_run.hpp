@@ -57,9 +57,11 @@ std::optional<version> decode_newest(std::string_view value);
 /// The key of the marker, which sorts before every run.
 inline constexpr std::string_view marker_key{"\0", 1};
 /// What the marker says: the runs hold every record up to `through`.
+struct marker {
+  position through;
+  bool older_form = false;  ///< the index has no newest versions, as those before this one
+};
 std::string encode_marker(position through);
-std::optional<position> decode_marker(std::string_view value);
-/// Whether it is that of an index without newest versions, which came before this one.
-bool is_older_marker(std::string_view value);
+std::optional<marker> decode_marker(std::string_view value);
 
 }  // namespace cairn::detail

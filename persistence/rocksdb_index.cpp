@@ -12,19 +12,20 @@ namespace cairn::detail {
 rocksdb_index::rocksdb_index(rocksdb_database& database, const rocksdb_options& options)
     : database_(database), events_max_(options.index_events_in_memory_max),
       sync_log_first_(options.durability == durability::buffered) {
-  std::string marker;
-  const auto status = database_.db().Get(rocksdb::ReadOptions(), database_.index(), slice(marker_key), &marker);
-  if (!status.IsNotFound()) database_.check_index(status, "read how far the index goes");
-  if (status.IsNotFound() || is_older_marker(marker)) {
-    // Whatever is there without the marker is not of this store's making, and an older form is made anew from the log.
+  std::string value;
+  const auto status = database_.db().Get(rocksdb::ReadOptions(), database_.index(), slice(marker_key), &value);
+  if (status.IsNotFound()) {
+    // Whatever is there without the marker is not of this store's making.
     database_.clear_index();
   } else {
-    const auto through = decode_marker(marker);
-    if (!through) {
+    database_.check_index(status, "read how far the index goes");
+    const auto found = decode_marker(value);
+    if (!found) {
       throw error(errc::corrupt_store,
                   database_.folder() + ": the index does not say how far it goes." + what_to_do_about_the_index);
     }
-    complete_through_ = *through;
+    complete_through_ = found->through;
+    older_form_ = found->older_form;
   }
   previous_->places.reset();
   thread_ = std::thread([this] { run(); });
@@ -46,6 +47,12 @@ rocksdb_index::~rocksdb_index() {
   } catch (const std::exception&) {
     // Opening it again reads the same records from the log.
   }
+}
+
+void rocksdb_index::make_older_form_anew() {
+  if (!std::exchange(older_form_, false)) return;
+  database_.clear_index();
+  complete_through_ = {};
 }
 
 void rocksdb_index::find(std::span<const named_stream> streams, std::vector<std::uint32_t>& found) {
@@ -75,6 +82,7 @@ void rocksdb_index::find(std::span<const named_stream> streams, std::vector<std:
       const auto& stream = streams[asked[i]];
       const auto known = table.find(stream.name, stream.hash);  // where it was asked for twice
       found[asked[i]] = known != stream_table::none ? known : insert(stream, version_in(stream.name, statuses_[i], values_[i]));
+      values_[i].Reset();  // it holds a block of the cache
     }
   }
 }
@@ -88,7 +96,6 @@ void rocksdb_index::read_versions(std::span<const named_stream> streams, std::sp
   for (std::size_t i = 0; i < asked.size(); ++i) {
     keys_[i] = newest_key(streams[asked[i]].name);
     key_slices_[i] = keys_[i];
-    values_[i].Reset();
   }
   database_.db().MultiGet(rocksdb::ReadOptions(), database_.index(), asked.size(), key_slices_.data(), values_.data(),
                           statuses_.data());

@@ -43,6 +43,9 @@ public:
 
   /// Every record up to here is in the column family, as it was at opening.
   position complete_through() const { return complete_through_; }
+  /// An index of the form before this one is dropped, and complete_through() is 0 then. Comes after what it says of the log was
+  /// held against the log.
+  void make_older_form_anew();
 
   // --- the writer ---
 
@@ -109,6 +112,7 @@ private:
   const std::uint64_t events_max_;
   const bool sync_log_first_;
   position complete_through_;
+  bool older_form_ = false;
 
   // The writer's, for what it asks of the disk: which of the aggregates it looks for, their keys and what is there.
   static constexpr std::size_t asked_at_once = 256;

@@ -449,15 +449,17 @@ position log_store::backup(const std::filesystem::path& folder, std::size_t keep
 
 // Reads the log from where the index on disk ends, checks the chain from there, and so learns the head and the last position.
 void log_store::recover(const progress_function& tell) {
-  const auto through = index_.complete_through();
   detail::log_walk log(database_);
   detail::chain chain(database_.store_id());
   const auto end = log.last() ? log.chunk().end() : position{1};
-  if (through >= end) {
-    throw error(errc::corrupt_store, database_.folder() + ": the index goes to position " + std::to_string(through.value) +
-                                         ", and the log only to position " + std::to_string(end.value - 1) +
-                                         ": records that were stored are missing." + detail::what_to_do);
+  if (index_.complete_through() >= end) {
+    throw error(errc::corrupt_store, database_.folder() + ": the index goes to position " +
+                                         std::to_string(index_.complete_through().value) + ", and the log only to position " +
+                                         std::to_string(end.value - 1) + ": records that were stored are missing." +
+                                         detail::what_to_do);
   }
+  index_.make_older_form_anew();
+  const auto through = index_.complete_through();
   if (end > position{1}) {
     // The chunk of the first record that the index lacks; the last one where it lacks none, for the head's sake.
     bool there = log.seek(std::min(through + 1, position{end.value - 1}));

@@ -52,9 +52,9 @@ public:
     // The index is looked at as it was before the log was, so that it cannot be ahead by mere bad timing.
     runs_->SeekToFirst();
     if (there(*runs_, "the index") && view(runs_->key()) == marker_key) {
-      const auto through = decode_marker(view(runs_->value()));
-      if (!through) throw error(errc::corrupt_record, "the index does not say how far it goes");
-      through_ = *through;
+      const auto marker = decode_marker(view(runs_->value()));
+      if (!marker) throw error(errc::corrupt_record, "the index does not say how far it goes");
+      through_ = marker->through;
     }
   }
 

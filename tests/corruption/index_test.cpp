@@ -1,6 +1,8 @@
 // The index is never the truth: lost, late, half written or lying, reads are right or an error says what does not fit.
 #include "../persistence/store_on_disk.hpp"
 
+#include <cairn/journal_export.hpp>
+
 #include "../../persistence/index_run.hpp"
 
 namespace cairn::tests {
@@ -23,8 +25,8 @@ TEST_CASE("what was appended before a crash is there after it, with an index mad
     raw_database raw(folder.path());
     const auto marker = detail::decode_marker(raw.all("index").at(0).second);
     REQUIRE(marker);
-    CHECK(marker->value >= 100);
-    CHECK(marker->value < events_before_the_crash);
+    CHECK(marker->through.value >= 100);
+    CHECK(marker->through.value < events_before_the_crash);
   }
   auto journal = rocksdb_journal(folder.path(), with_index_of(100));
   check_turns(*journal, events_before_the_crash);
@@ -38,15 +40,38 @@ TEST_CASE("an index that was deleted is made anew from the log") {
     append_in_turns(*journal, 300);
   }
   SUBCASE("as a whole") { raw_database(folder.path()).drop("index"); }
-  SUBCASE("because it is of the form before this one") {
-    auto marker = raw_database(folder.path()).all("index").at(0).second;
-    marker[0] = 1;
-    raw_database(folder.path()).put("index", std::string(detail::marker_key), marker);
-  }
   SUBCASE("so far as it says how far it goes") { raw_database(folder.path()).remove("index", std::string(detail::marker_key)); }
   for (int round = 0; round < 2; ++round) {
     const auto journal = rocksdb_journal(folder.path(), with_index_of(40));
     check_turns(*journal, 300);
+  }
+}
+
+namespace {
+
+// As it was written before aggregates had their newest version in a key of its own.
+void make_index_of_older_form(const fs::path& folder, position through) {
+  raw_database raw(folder);
+  for (const auto& [key, value] : raw.all("index")) {
+    const auto prefix = key.substr(0, key.size() - std::min(key.size(), detail::version_suffix_bytes));
+    if (detail::stream_of(key) && detail::version_of(key, prefix) == detail::newest_key_version) raw.remove("index", key);
+  }
+  auto marker = detail::encode_marker(through);
+  marker[0] = 1;
+  raw.put("index", std::string(detail::marker_key), marker);
+}
+
+}  // namespace
+
+TEST_CASE("an index of the form before this one is made anew from the log, once") {
+  const temporary_folder folder;
+  append_in_turns(*rocksdb_journal(folder.path(), with_index_of(40)), 300);
+  make_index_of_older_form(folder.path(), position{300});
+  for (const std::uint64_t replayed : {300, 0}) {
+    const auto journal = rocksdb_journal(folder.path(), with_index_of(40));
+    CHECK(journal->records_replayed() == replayed);
+    check_turns(*journal, 300);
+    journal->verify();
   }
 }
 
@@ -56,7 +81,12 @@ TEST_CASE("an index that goes beyond the log is an error that names both ends") 
     const auto journal = rocksdb_journal(folder.path(), small);
     append_in_turns(*journal, 30);
   }
-  raw_database(folder.path()).put("index", std::string(detail::marker_key), detail::encode_marker(position{1234}));
+  SUBCASE("of this form") {
+    raw_database(folder.path()).put("index", std::string(detail::marker_key), detail::encode_marker(position{1234}));
+  }
+  SUBCASE("of the form before this one") { make_index_of_older_form(folder.path(), position{1234}); }
+  std::ostringstream saved;
+  CHECK(mentions(export_intact_records(folder.path(), saved).damage, "the index goes to position 1234"));
   const auto [kind, detail] = failure_of_opening(folder.path());
   CHECK(kind == errc::corrupt_store);
   CHECK(mentions(detail, "the index goes to position 1234, and the log only to position 30"));

@@ -19,7 +19,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     detail::set_version(key, prefix.size(), *number);
     fuzz::require(key == input);
   }
-  if (const auto through = detail::decode_marker(input)) fuzz::require(detail::encode_marker(*through) == input);
+  if (const auto marker = detail::decode_marker(input); marker && !marker->older_form) {
+    fuzz::require(detail::encode_marker(marker->through) == input);
+  }
   if (const auto newest = detail::decode_newest(input))
     fuzz::require(detail::decode_newest(detail::encode_newest(*newest)) == newest);
   std::vector<detail::place> places;

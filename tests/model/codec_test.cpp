@@ -1,4 +1,4 @@
-// The short way from bytes into a struct must do what msgpack-c does, for every bytes.
+// The short way from bytes into a struct must do what msgpack-c does.
 #include <cairn/codec.hpp>
 
 #include "product.hpp"
@@ -90,6 +90,15 @@ struct Disguised {
   void msgpack_object(Object*, msgpack::zone&) const {}
 };
 
+// Has the macros' functions from a base, and says itself how it is unpacked.
+struct Checked : Place {
+  void msgpack_unpack(const msgpack::object& parsed) {
+    Place::msgpack_unpack(parsed);
+    name += ", checked";
+  }
+};
+
+static_assert(!codec::detail::HasDefinedFields<Checked>);
 static_assert(codec::detail::HasDefinedFields<Everything> && codec::detail::HasDefinedFields<Point>);
 static_assert(!codec::detail::HasDefinedFields<ByHand> && !codec::detail::HasDefinedFields<std::string>);
 static_assert(codec::detail::HasDefinedFields<Disguised>);
@@ -215,6 +224,7 @@ TEST_CASE("fields in another order, missing, twice or unknown are read as msgpac
 TEST_CASE("a type that says itself how it is written is read as it says") {
   CHECK(codec::decode<ByHand>(bytes_of(ByHand{700})).cents == 700);
   CHECK(codec::decode<Disguised>(bytes_of(Disguised{700})).cents == 700);
+  CHECK(codec::decode<Checked>(bytes_of(Checked{{"Ulm"}})).name == "Ulm, checked");
 }
 
 }  // namespace cairn::tests

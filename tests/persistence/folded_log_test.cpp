@@ -6,9 +6,11 @@
 
 #include <doctest/doctest.h>
 
+#include <iterator>
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 
 namespace cairn::tests {
 namespace {
@@ -18,6 +20,8 @@ using stock::Product;
 /// A journal in memory, and how many events each of its aggregates has.
 class history {
 public:
+  explicit history(std::shared_ptr<journal> into = memory_journal()) : journal_(std::move(into)) {}
+
   template <class Event>
   void append(stream_view stream, version at, const Event& what, std::string_view type = Event::type) {
     std::string payload, frames;
@@ -61,7 +65,7 @@ public:
   const journal& log() const { return *journal_; }
 
 private:
-  std::shared_ptr<journal> journal_ = memory_journal();
+  std::shared_ptr<journal> journal_;
   std::mt19937 random_{1};
 };
 
@@ -113,6 +117,53 @@ TEST_CASE("an event that cannot be read stops the folding, with everything befor
     CHECK(all.find("1")->state.count == 5);
     CHECK_FALSE(all.find("2"));
   }
+}
+
+namespace {
+
+/// A log in which an event of product "2" is missing.
+class log_with_a_gap final : public journal {
+public:
+  explicit log_with_a_gap(std::shared_ptr<journal> whole) : whole_(std::move(whole)) {}
+
+  position read_all(position from, const record_visitor& visit) const override {
+    return whole_->read_all(from, [&](const record_view& record) {
+      return (record.stream.id == "2" && record.version == version{1}) || visit(record);
+    });
+  }
+  void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
+    whole_->append(appends, outcomes);
+  }
+  void read(stream_view stream, version_range range, const record_visitor& visit) const override {
+    whole_->read(stream, range, visit);
+  }
+  version highest(stream_view stream) const override { return whole_->highest(stream); }
+  position last() const override { return whole_->last(); }
+  snapshot_store& snapshots() override { return whole_->snapshots(); }
+
+private:
+  const std::shared_ptr<journal> whole_;
+};
+
+}  // namespace
+
+TEST_CASE("an event that does not follow its aggregate's last is a damaged log, and nothing of it is folded") {
+  const std::shared_ptr<journal> kept = memory_journal();
+  history past(kept);
+  past.append({"product", "1"}, version{1}, stock::Enrolled{5, false});
+  past.append({"product", "2"}, version{1}, stock::Enrolled{7, false});
+  past.append({"product", "2"}, version{2}, stock::StockAdded{1, {}});
+  folded_log<Product> all;
+  try {
+    all.catch_up(log_with_a_gap(kept));
+    FAIL("it was folded");
+  } catch (const error& refused) {
+    CHECK(refused.kind() == errc::corrupt_record);
+    CHECK(refused.detail() == "position 3 has version 2 of product/2, which has 0 events before it");
+  }
+  CHECK(all.through() == position{1});
+  CHECK(all.size() == 1);
+  CHECK_FALSE(all.find("2"));
 }
 
 }  // namespace cairn::tests

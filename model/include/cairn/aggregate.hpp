@@ -159,7 +159,7 @@ namespace detail {
 [[noreturn]] void throw_unknown_event(const record_view& record, std::string_view why);
 
 template <Event E>
-E read_event(const record_view& record) {
+E decode_event(const record_view& record) {
   constexpr auto current = schema_version_of<E>();
   if (record.schema_version == current) return codec::decode<E>(record.payload);
   if constexpr (requires(std::uint32_t from, const msgpack::object& old) {
@@ -172,6 +172,16 @@ E read_event(const record_view& record) {
   }
   throw_unknown_event(record, "no way to read that schema version; this program writes version " + std::to_string(current) +
                                   (record.schema_version < current ? " and has no `upcast` for the event" : ""));
+}
+
+template <Event E>
+E read_event(const record_view& record) {
+  try {
+    return decode_event<E>(record);
+  } catch (const error& reason) {
+    if (reason.kind() == errc::unknown_event) throw;
+    throw_unknown_event(record, reason.detail());
+  } catch (const std::bad_cast& reason) { throw_unknown_event(record, reason.what()); }
 }
 
 template <class V>
@@ -198,12 +208,7 @@ private:
 
 template <Aggregate A, class Use>
 auto use_event(const record_view& record, Use use) {
-  try {
-    return event_reader<typename A::Event>::read(record, use);
-  } catch (const error& reason) {
-    if (reason.kind() == errc::unknown_event) throw;
-    throw_unknown_event(record, reason.detail());
-  } catch (const std::bad_cast& reason) { throw_unknown_event(record, reason.what()); }
+  return event_reader<typename A::Event>::read(record, use);
 }
 
 }  // namespace detail

@@ -50,7 +50,7 @@ public:
 
   /// The aggregate of this id, or null where nothing has happened to it. Valid until the folded_log goes.
   const folded* find(std::string_view id) const {
-    const auto place = slots_.empty() ? nobody : slots_[slot_of(id, hash(id))].place;
+    const auto place = place_of(id);
     return place == nobody ? nullptr : &all_[place];
   }
 
@@ -63,17 +63,21 @@ private:
   };
 
   void add(const record_view& record, const auto& event) {
-    auto& one = found_or_made(record.stream.id);
-    if (record.version != one.version + 1) {
+    const auto place = place_of(record.stream.id);
+    const auto before = place == nobody ? version{} : all_[place].version;
+    if (record.version != before + 1) {
       throw error(errc::corrupt_record, "position " + std::to_string(record.position.value) + " has version " +
                                             std::to_string(record.version.value) + " of " + to_string(record.stream) +
-                                            ", which has " + std::to_string(one.version.value) + " events before it");
+                                            ", which has " + std::to_string(before.value) + " events before it");
     }
+    auto& one = place == nobody ? make(record.stream.id) : all_[place];
     one.state.evolve(event);
     one.version = record.version;
   }
 
   static std::size_t hash(std::string_view id) noexcept { return std::hash<std::string_view>{}(id); }
+
+  std::uint32_t place_of(std::string_view id) const { return slots_.empty() ? nobody : slots_[slot_of(id, hash(id))].place; }
 
   /// Where `id` is, or the free slot where it belongs.
   std::size_t slot_of(std::string_view id, std::size_t hash) const {
@@ -84,15 +88,12 @@ private:
     }
   }
 
-  folded& found_or_made(std::string_view id) {
+  folded& make(std::string_view id) {
     if (2 * all_.size() >= slots_.size()) grow();
+    all_.push_back({std::string(id), A{}, {}});
     const auto known = hash(id);
-    auto& here = slots_[slot_of(id, known)];
-    if (here.place == nobody) {
-      here = {static_cast<std::uint32_t>(known), static_cast<std::uint32_t>(all_.size())};
-      all_.push_back({std::string(id), A{}, {}});
-    }
-    return all_[here.place];
+    slots_[slot_of(id, known)] = {static_cast<std::uint32_t>(known), static_cast<std::uint32_t>(all_.size() - 1)};
+    return all_.back();
   }
 
   void grow() {

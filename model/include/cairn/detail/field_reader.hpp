@@ -20,12 +20,28 @@
 
 namespace cairn::codec::detail {
 
-/// Whether msgpack-c's macros define the fields of a `T`. They make three functions, two of them templates.
+/// The class that a pointer to a member function is of.
+template <class Member>
+struct class_of_member;
+template <class Result, class Class, class... Parameters>
+struct class_of_member<Result (Class::*)(Parameters...)> {
+  using type = Class;
+};
+template <class Result, class Class, class... Parameters>
+struct class_of_member<Result (Class::*)(Parameters...) const> {
+  using type = Class;
+};
+template <class Member>
+using class_of = typename class_of_member<Member>::type;
+
+/// Whether msgpack-c's macros define the fields of a `T`. They make three functions of one class, two of them templates; a class
+/// that says itself how it is unpacked lacks one of them, or has it in another class than the others. (One that has all three by
+/// hand, as the same templates, is taken for one of the macros' making, and must unpack what it packs.)
 template <class T>
-concept HasDefinedFields = std::is_class_v<T> && requires(T& value, const msgpack::object& parsed) {
-  value.msgpack_unpack(parsed);
-  &T::template msgpack_pack<msgpack::packer<msgpack::sbuffer>>;
-  &T::template msgpack_object<msgpack::object>;
+concept HasDefinedFields = std::is_class_v<T> && !msgpack::has_as<T>::value && requires {
+  requires std::same_as<class_of<decltype(&T::msgpack_unpack)>,
+                        class_of<decltype(&T::template msgpack_pack<msgpack::packer<msgpack::sbuffer>>)>>;
+  requires std::same_as<class_of<decltype(&T::msgpack_unpack)>, class_of<decltype(&T::template msgpack_object<msgpack::object>)>>;
 };
 
 template <class T>
@@ -164,15 +180,20 @@ public:
   bool good() const { return good_; }
 
   // Called by what the macros generate.
-  void pack_map(std::uint32_t fields) {
+  field_filler& pack_map(std::uint32_t fields) {
     named_ = true;
     good_ = bytes_.take_head(0x80, 0xde, fields);
+    return *this;
   }
-  void pack_array(std::uint32_t fields) { good_ = bytes_.take_head(0x90, 0xdc, fields); }
+  field_filler& pack_array(std::uint32_t fields) {
+    good_ = bytes_.take_head(0x90, 0xdc, fields);
+    return *this;
+  }
   template <class Field>
-  void pack(const Field& field) {
+  field_filler& pack(const Field& field) {
     const bool is_name = named_ && std::exchange(name_next_, !name_next_);
     good_ = good_ && (is_name ? take_name(field) : take_field(field));
+    return *this;
   }
 
 private:
