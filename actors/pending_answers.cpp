@@ -50,7 +50,7 @@ void pending_answers::settle(std::uint32_t appends, version through) {
 
 bool pending_answers::settle_unless_wanted(std::uint64_t incarnation, std::uint32_t appends, version through) {
   std::unique_lock lock(mutex_);
-  if (results_wanted_ || incarnation != incarnation_ || waiting_.size() > answers_at_once_max) return false;
+  if (results_wanted_ || incarnation != incarnation_) return false;
   auto answered = settle_locked(appends, through);
   lock.unlock();
   answer_all(std::move(answered));

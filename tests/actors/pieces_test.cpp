@@ -70,24 +70,6 @@ TEST_CASE("answers wait for their version, and the journal leaves to the aggrega
   CHECK(answers.all_done());
 }
 
-TEST_CASE("where many answers wait the journal leaves them to the aggregate, and goes on") {
-  constexpr int by_the_journal_max = 32;
-  for (const int waiting : {by_the_journal_max, by_the_journal_max + 1}) {
-    CAPTURE(waiting);
-    const bool few = waiting <= by_the_journal_max;
-    std::vector<int> told;
-    pending_answers answers;
-    for (int number = 0; number < waiting; ++number) answers.hold(numbered(number, told), version{1});
-    REQUIRE(answers.begin_append(1));
-    CHECK(answers.settle_unless_wanted(1, 1, version{1}) == few);
-    CHECK(told.size() == static_cast<std::size_t>(few ? waiting : 0));
-    CHECK(answers.all_done() == few);
-    if (!few) answers.settle(1, version{1});
-    CHECK(told.size() == static_cast<std::size_t>(waiting));
-    CHECK(answers.all_done());
-  }
-}
-
 TEST_CASE("what waits fails with its append, and results of the incarnation before are the aggregate's to take") {
   std::vector<int> told;
   pending_answers answers;

@@ -32,9 +32,8 @@ public:
   /// `appends` of them have been answered, and everything up to `through` is durable: answers all that waited for that.
   void settle(std::uint32_t appends, version through);
 
-  /// The same for the journal. Does nothing, and says so, where the aggregate wants the result, where it has recovered since the
-  /// incarnation in which the appends were sent, and where so many wait that the journal had better go on: the aggregate answers
-  /// them meanwhile.
+  /// The same for the journal. Does nothing, and says so, where the aggregate wants the result, or has recovered since the
+  /// incarnation in which the appends were sent.
   bool settle_unless_wanted(std::uint64_t incarnation, std::uint32_t appends, version through);
 
   /// Whether the aggregate gets the results of its appends from now on. Where none is on its way, none will come.
@@ -61,8 +60,6 @@ public:
   }
 
 private:
-  static constexpr std::size_t answers_at_once_max = 32;  // by the journal
-
   operation_queue settle_locked(std::uint32_t appends, version through);
 
   mutable std::mutex mutex_;
