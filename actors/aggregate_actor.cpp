@@ -154,8 +154,8 @@ void aggregate_actor::evolved() {
 void aggregate_actor::answer_when_durable(operation_ptr asked, outcome&& answer) {
   asked->held = std::move(answer);
   // The answer has seen everything up to version_, and must not be heard before that is durable.
-  if (version_ <= answers_->durable() || !crew_.journal) return operation::complete(std::move(asked));
-  watch_deadline(*asked);
+  if (!crew_.journal) return operation::complete(std::move(asked));
+  if (version_ > answers_->durable()) watch_deadline(*asked);
   answers_->hold(std::move(asked), version_);
 }
 

@@ -3,23 +3,11 @@
 #include <algorithm>
 
 namespace cairn::actors {
-namespace {
-
-void answer_all(operation_queue answered) {
-  while (!answered.empty()) operation::complete(answered.pop());
-}
-
-}  // namespace
-
 void pending_answers::hold(operation_ptr asked, version after) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (after > durable()) {
-      asked->after = after;
-      return waiting_.push(std::move(asked));
-    }
-  }
-  operation::complete(std::move(asked));
+  std::unique_lock lock(mutex_);
+  asked->after = after;
+  waiting_.push(std::move(asked));
+  if (after <= durable()) answer_ready(lock);
 }
 
 bool pending_answers::begin_append(std::uint32_t most) {
@@ -32,28 +20,38 @@ bool pending_answers::begin_append(std::uint32_t most) {
   return false;
 }
 
-operation_queue pending_answers::settle_locked(std::uint32_t appends, version through) {
+// The lock is not held while answers are given, and another thread may find the next ones ready meanwhile. It leaves them to
+// whoever is at it, or they would overtake.
+void pending_answers::answer_ready(std::unique_lock<std::mutex>& lock) {
+  if (answering_) return;
+  answering_ = true;
+  for (;;) {
+    operation_queue ready;
+    while (!waiting_.empty() && waiting_.front().after <= durable()) ready.push(waiting_.pop());
+    if (ready.empty()) break;
+    lock.unlock();
+    while (!ready.empty()) operation::complete(ready.pop());
+    lock.lock();
+  }
+  answering_ = false;
+}
+
+void pending_answers::settle(std::unique_lock<std::mutex>& lock, std::uint32_t appends, version through) {
   appends_in_flight_ -= std::min(appends_in_flight_, appends);
-  operation_queue answered;
-  if (through <= durable()) return answered;
+  if (through <= durable()) return;
   durable_.store(through.value, std::memory_order_release);
-  while (!waiting_.empty() && waiting_.front().after <= through) answered.push(waiting_.pop());
-  return answered;
+  answer_ready(lock);
 }
 
 void pending_answers::settle(std::uint32_t appends, version through) {
   std::unique_lock lock(mutex_);
-  auto answered = settle_locked(appends, through);
-  lock.unlock();
-  answer_all(std::move(answered));
+  settle(lock, appends, through);
 }
 
 bool pending_answers::settle_unless_wanted(std::uint64_t incarnation, std::uint32_t appends, version through) {
   std::unique_lock lock(mutex_);
   if (results_wanted_ || incarnation != incarnation_) return false;
-  auto answered = settle_locked(appends, through);
-  lock.unlock();
-  answer_all(std::move(answered));
+  settle(lock, appends, through);
   return true;
 }
 
@@ -76,9 +74,12 @@ void pending_answers::fail(const outcome& failure, std::uint64_t next_incarnatio
   std::unique_lock lock(mutex_);
   incarnation_ = next_incarnation;
   results_wanted_ = true;
-  auto failed = std::exchange(waiting_, {});
-  lock.unlock();
-  while (!failed.empty()) failed.pop()->complete(outcome(failure));
+  waiting_.for_each([&](operation& one) {
+    if (one.completed()) return;  // early: whoever asked may be reading the answer
+    one.held = failure;
+    one.after = {};
+  });
+  answer_ready(lock);
 }
 
 void pending_answers::recovered_at(version durable) {

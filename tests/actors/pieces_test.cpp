@@ -7,7 +7,9 @@
 
 #include <doctest/doctest.h>
 
+#include <future>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace cairn::actors {
@@ -48,13 +50,14 @@ TEST_CASE("answers wait for their version, and the journal leaves to the aggrega
   std::vector<int> told;
   pending_answers answers;
   answers.hold(numbered(1, told), version{1});
-  answers.hold(numbered(2, told), version{2});
-  answers.hold(numbered(3, told), version{2});
   REQUIRE(answers.begin_append(2));
   REQUIRE(answers.begin_append(2));
   CHECK(answers.settle_unless_wanted(1, 1, version{1}));
   CHECK(told == std::vector<int>{1});
   answers.hold(numbered(4, told), version{1});  // durable already
+  CHECK(told == std::vector<int>{1, 4});
+  answers.hold(numbered(2, told), version{2});
+  answers.hold(numbered(3, told), version{2});
   CHECK(told == std::vector<int>{1, 4});
 
   REQUIRE(answers.begin_append(2));
@@ -68,6 +71,40 @@ TEST_CASE("answers wait for their version, and the journal leaves to the aggrega
   answers.want_results(false);
   CHECK(answers.settle_unless_wanted(1, 1, version{3}));
   CHECK(answers.all_done());
+}
+
+TEST_CASE("an answer that is ready does not overtake the one before it, which another thread is giving") {
+  std::vector<int> told;
+  std::promise<void> begun, go_on;
+  pending_answers answers;
+  const auto slow = [&](const operation_ptr&) {
+    begun.set_value();
+    go_on.get_future().wait();
+    told.push_back(1);
+  };
+  answers.hold(operation_ptr(new command_operation<stock::Product, stock::Enrol, decltype(slow)>("1", stock::Enrol{}, {}, slow)),
+               version{1});
+  answers.hold(numbered(2, told), version{2});
+  REQUIRE(answers.begin_append(2));
+  REQUIRE(answers.begin_append(2));
+  std::thread journal([&] { answers.settle(1, version{1}); });
+  begun.get_future().wait();
+  SUBCASE("that of a command which stored nothing") {
+    CHECK(answers.settle_unless_wanted(1, 1, version{2}));
+    answers.hold(numbered(3, told), version{2});
+  }
+  SUBCASE("those of the next commit") {
+    answers.hold(numbered(3, told), version{3});
+    answers.settle(1, version{3});
+  }
+  SUBCASE("those that fail") {
+    answers.hold(numbered(3, told), version{3});
+    answers.fail(outcome::failed(errc::journal_unavailable, "the disk says no"), 2);
+  }
+  CHECK(told.empty());
+  go_on.set_value();
+  journal.join();
+  CHECK(told == std::vector<int>{1, 2, 3});
 }
 
 TEST_CASE("what waits fails with its append, and results of the incarnation before are the aggregate's to take") {

@@ -22,7 +22,8 @@ public:
   /// Everything up to here is durable.
   version durable() const noexcept { return version{durable_.load(std::memory_order_acquire)}; }
 
-  /// Keeps `asked`, whose answer is in `held`, until `after` is durable; answers at once where it is.
+  /// Keeps `asked`, whose answer is in `held`, until `after`, which never falls, is durable; answers at once where it is. Answers
+  /// are given in the order in which they were held, whichever threads give them.
   void hold(operation_ptr asked, version after);
 
   /// Before an append is sent: counts it, where fewer than `most` are on their way. Where not, the results are wanted from now
@@ -60,7 +61,8 @@ public:
   }
 
 private:
-  operation_queue settle_locked(std::uint32_t appends, version through);
+  void answer_ready(std::unique_lock<std::mutex>& lock);
+  void settle(std::unique_lock<std::mutex>& lock, std::uint32_t appends, version through);
 
   mutable std::mutex mutex_;
   operation_queue waiting_;
@@ -68,6 +70,7 @@ private:
   std::uint64_t incarnation_ = 1;          // of the aggregate, changes with every recovery
   std::uint32_t appends_in_flight_ = 0;
   bool results_wanted_ = false;
+  bool answering_ = false;  // a thread is giving answers
 };
 
 }  // namespace cairn::actors
