@@ -75,9 +75,8 @@ void pending_answers::fail(const outcome& failure, std::uint64_t next_incarnatio
   incarnation_ = next_incarnation;
   results_wanted_ = true;
   waiting_.for_each([&](operation& one) {
-    if (one.completed()) return;  // early: whoever asked may be reading the answer
-    one.held = failure;
     one.after = {};
+    if (!one.completed()) one.held = failure;  // else it was answered early, and whoever asked may be reading the answer
   });
   answer_ready(lock);
 }

@@ -126,6 +126,20 @@ TEST_CASE("what waits fails with its append, and results of the incarnation befo
   CHECK(told == std::vector<int>{-1, -2});
 }
 
+TEST_CASE("a command that was answered at its deadline does not stay when its append fails") {
+  std::vector<int> told;
+  pending_answers answers;
+  answers.hold(numbered(1, told), version{1});
+  answers.hold(numbered(2, told), version{2});
+  REQUIRE(answers.begin_append(2));
+  answers.for_each([](operation& one) { one.complete_early(outcome::failed(errc::abandoned, "the deadline passed")); });
+  CHECK(told == std::vector<int>{-1, -2});
+  answers.fail(outcome::failed(errc::journal_unavailable, "the disk says no"), 2);
+  answers.settle(1, {});
+  CHECK(answers.all_done());
+  CHECK(told == std::vector<int>{-1, -2});
+}
+
 TEST_CASE("the window forgets the oldest id first, and one without capacity remembers nothing") {
   command_window window(3);
   for (int number = 1; number <= 5; ++number)

@@ -54,7 +54,8 @@ MUTATIONS = [
     Mutation("gap_in_positions", STORE, [(
         "      from = from + 1;\n", "      from = from + (here.value % 50 == 49 ? 2 : 1);\n")]),
     Mutation("answer_before_what_it_saw_is_durable", AGGREGATE, [(
-        "  if (!crew_.journal) return operation::complete(", "  if (!crew_.journal || asked->held.events == 0) return operation::complete(")]),
+        "  if (!crew_.journal) return operation::complete(",
+        "  if (!crew_.journal || asked->held.events == 0) return operation::complete(")]),
     Mutation("successor_does_not_wait_for_the_killed", DIRECTORY, [(
         "    if (!settled && crew_.journal) return", "    if (!settled && crew_.journal && false) return")]),
     Mutation("recovery_does_not_wait_for_appends", AGGREGATE, [(
