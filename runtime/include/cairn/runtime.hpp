@@ -378,6 +378,9 @@ public:
   runtime& operator=(const runtime&) = delete;
 
   /// Asks the aggregate `A` with `id` to carry out `command`; completes with (error_code, answer) once what it did is durable.
+  /// What one thread asks of one aggregate is decided in that order, and what was decided is answered in the order of the
+  /// decisions, as far as the executors of the handlers keep it. Only what is refused undecided, or told at its deadline, comes
+  /// sooner.
   template <class A, class Command, class Options, class Token>
   requires std::same_as<std::remove_cvref_t<Options>, command_options>
   auto ask(std::string_view id, Command&& command, Options&& options, Token&& token) {
