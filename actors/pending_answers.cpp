@@ -1,6 +1,7 @@
 #include <cairn/actors/pending_answers.hpp>
 
 #include <algorithm>
+#include <thread>
 
 namespace cairn::actors {
 void pending_answers::hold(operation_ptr asked, version after) {
@@ -66,7 +67,13 @@ bool pending_answers::an_append_is_on_its_way() const {
 }
 
 bool pending_answers::all_done() const {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  // The next incarnation's answers must not overtake those that the journal is giving. It waits for nobody meanwhile.
+  while (answering_) {
+    lock.unlock();
+    std::this_thread::yield();
+    lock.lock();
+  }
   return waiting_.empty() && appends_in_flight_ == 0;
 }
 

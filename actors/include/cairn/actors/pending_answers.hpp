@@ -41,7 +41,7 @@ public:
   void want_results(bool wanted);
 
   bool an_append_is_on_its_way() const;
-  /// Nothing waits, and no append is on its way.
+  /// Nothing waits, and no append is on its way. Where another thread is giving answers, waits until it has.
   bool all_done() const;
 
   /// Fails all that wait with a copy of `failure`. The next incarnation begins, and wants the results of the last one's appends.
