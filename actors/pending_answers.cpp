@@ -4,6 +4,7 @@
 #include <thread>
 
 namespace cairn::actors {
+
 void pending_answers::hold(operation_ptr asked, version after) {
   std::unique_lock lock(mutex_);
   asked->after = after;

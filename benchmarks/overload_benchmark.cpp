@@ -3,7 +3,7 @@
 // Twice: with clients that are refused at once where the runtime is full, and with those that wait for a place and are refused
 // only where too many wait already. Over time: how many commands are carried out and how many refused, how long the former take,
 // and what the process's heap holds. The clients take processor time from the runtime, as all are in this one process; so that
-// they get to ask ten times as much, the events are large, and the disk has work with them.
+// they get to ask for much more than it can do all the same, the events are large, and the disk has work with them.
 #include "load.hpp"
 #include "measure.hpp"
 #include "product.hpp"

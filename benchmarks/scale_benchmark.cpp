@@ -2,8 +2,8 @@
 //
 // The store is filled through the journal by a process of its own, which goes on appending until it is killed. Work comes in
 // visits: a hundredth of the products, chosen at random, get ten events each, one in a round and in another order each time; then
-// the next hundredth is visited, until all were, and all over again. Last comes what is worst for the index, where each event is
-// of a product that has had none for a long time.
+// the next hundredth is visited, until all were, and all over again. Commands for products at random, which have had no event for
+// a long time, come last: they are the worst that can come for the index.
 #include "load.hpp"
 #include "measure.hpp"
 #include "product.hpp"

@@ -151,8 +151,7 @@ TEST_CASE("an index that claims what the log does not hold is an error that name
          "the index says that the newest version of product/1 is 10, and knows its records to version 9");
   }
   SUBCASE("a newest version that is none") {
-    auto newest = detail::stream_prefix(product);
-    detail::set_version(newest, newest.size(), detail::newest_key_version);
+    const auto newest = detail::newest_key(product);
     raw_database(folder.path()).put("index", newest, detail::encode_newest(version{11}));
     says("version 11 of product/1 is not in the index",
          "the index says that the newest version of product/1 is 11, and knows its records to version 10");
@@ -160,8 +159,7 @@ TEST_CASE("an index that claims what the log does not hold is an error that name
     says("the index has a damaged version of product/1", "the index has a damaged version of product/1");
   }
   SUBCASE("one aggregate too few") {
-    auto newest = detail::stream_prefix(product);
-    detail::set_version(newest, newest.size(), detail::newest_key_version);
+    const auto newest = detail::newest_key(product);
     raw_database(folder.path()).remove("index", key);
     raw_database(folder.path()).remove("index", newest);
     const auto journal = rocksdb_journal(folder.path(), small);

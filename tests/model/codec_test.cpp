@@ -1,5 +1,6 @@
 // The short way from bytes into a struct must do what msgpack-c does.
 #include <cairn/codec.hpp>
+#include <cairn/testkit/detail/json_text.hpp>
 
 #include "product.hpp"
 
@@ -91,12 +92,7 @@ static_assert(codec::detail::HasDefinedFields<Everything> && codec::detail::HasD
 static_assert(!codec::detail::HasDefinedFields<std::string>);
 static_assert(codec::detail::HasDefinedFields<Disguised>);
 
-template <class T>
-std::string bytes_of(const T& value) {
-  std::string bytes;
-  codec::encode(bytes, value);
-  return bytes;
-}
+using testkit::detail::bytes_of;
 
 // As msgpack-c reads it; nothing where it does not.
 template <class T>

@@ -52,9 +52,8 @@ void make_nearly_full(const std::filesystem::path& folder, const stream_id& stre
   detail::encode_run(run, {&place, 1});
   const auto marker = detail::encode_marker(position{last.value - 1});
   database.check(database.db().Put({}, database.index(), run_key, run), "make the index");
-  detail::set_version(run_key, run_key.size() - detail::version_suffix_bytes, detail::newest_key_version);
   const auto newest = detail::encode_newest(version{version::max().value - 4});
-  database.check(database.db().Put({}, database.index(), run_key, newest), "make the index");
+  database.check(database.db().Put({}, database.index(), detail::newest_key(stream), newest), "make the index");
   database.check(database.db().Put({}, database.index(), detail::slice(detail::marker_key), marker), "make the index");
 }
 

@@ -17,7 +17,7 @@ namespace {
 
 using stock::Product;
 
-/// A journal in memory, and how many events each of its aggregates has.
+/// A journal in memory, and what it shall hold.
 class history {
 public:
   explicit history(std::shared_ptr<journal> into = memory_journal()) : journal_(std::move(into)) {}
