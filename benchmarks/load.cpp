@@ -211,9 +211,17 @@ pipeline::pipeline(const load& what, std::unique_ptr<temporary_folder> folder, s
                            .live_aggregates_max = std::max(actors::settings{}.live_aggregates_max, 2 * ids_.size())}},
                engine_for(what.into)} {}
 
+void pipeline::warm_up() {
+  if (std::exchange(warm_, true) || what_.into == storing::nothing) return;
+  constexpr std::size_t bytes_besides = 100;  // of a record, about
+  const closed_loop loop(runtime_, what_, ids_, *order_);
+  while (loop.answered() * (bytes_besides + what_.why.size()) < what_.warm_up_bytes) pause_for(0.01);
+}
+
 pipeline::~pipeline() { runtime_.drain(drain_snapshots::no); }
 
 double pipeline::run(double seconds) {
+  warm_up();
   const closed_loop loop(runtime_, what_, ids_, *order_);
   pause_for(seconds / 4);
   const auto& counted = runtime_.statistics();
@@ -246,43 +254,36 @@ load_figures run(const load& what, double seconds) {
   return alone.figures();
 }
 
-std::vector<double> latencies_at(double commands_per_second, double seconds) {
+std::vector<double> pipeline::latencies_at(double commands_per_second, double seconds) {
+  warm_up();
   // So that pacing does not take a core: what falls due within a step is asked at its end.
   constexpr std::chrono::microseconds step{50};
   const auto apart = std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(1 / commands_per_second));
-  const temporary_folder folder;
-  const auto ids = ids_of(1'000);
   std::vector<double> latencies;
   asio::io_context io{1};
   asio::steady_timer timer{io};
-  // Where an interrupt ends this, the runtime goes first, and with it all that it still has for the others.
-  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
-  enrol_all(runtime, ids);
-
-  number_generator numbers;
   const command_options patient{.when_full = when_full::wait};
   const auto start = steady::now();
   const auto measured_from = start + std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(seconds / 4));
   const auto end = measured_from + std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(seconds));
   auto due = start;
   std::function<void()> ask_what_is_due = [&] {
-    stop_if_interrupted();
     const auto now = steady::now();
     for (; due <= now && due < end; due += apart) {
-      runtime.ask<stock::Product>(
-          ids[numbers.below(ids.size())], stock::AddStock(1, reason), patient,
+      runtime_.ask<stock::Product>(
+          ids_[order_->next()], stock::AddStock(1, what_.why), patient,
           asio::bind_executor(io, [&, due](const boost::system::error_code& failed, const answer<>& answer) {
             require_success(failed, answer);
             if (due >= measured_from) latencies.push_back(seconds_since(due));
           }));
     }
-    if (due >= end) return;
+    if (due >= end || is_interrupted()) return;
     timer.expires_at(std::max(due, now + step));
     timer.async_wait([&](const boost::system::error_code&) { ask_what_is_due(); });
   };
   ask_what_is_due();
   io.run();
-  runtime.drain(drain_snapshots::no);
+  stop_if_interrupted();
   return latencies;
 }
 

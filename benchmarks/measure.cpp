@@ -27,8 +27,10 @@ void watch_for_interrupts() {
 
 }  // namespace
 
+bool is_interrupted() { return was_interrupted != 0; }
+
 void stop_if_interrupted() {
-  if (was_interrupted != 0) throw interrupted{};
+  if (is_interrupted()) throw interrupted{};
 }
 
 void pause_for(double seconds) {

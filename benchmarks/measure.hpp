@@ -24,6 +24,7 @@ inline double seconds_since(steady::time_point start) { return std::chrono::dura
 /// Somebody wants the program to end: thrown by whatever waits, so that every folder and process goes with its owner.
 struct interrupted {};
 
+bool is_interrupted();
 /// Throws interrupted, once there was Ctrl-C or SIGTERM. A second one ends the program at once.
 void stop_if_interrupted();
 /// Sleeps, or throws interrupted.

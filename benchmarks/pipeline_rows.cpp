@@ -5,13 +5,15 @@
 #include <algorithm>
 
 namespace cairn::benchmarks {
-namespace {
 
 load scaled(load what, const extent& size) {
   what.products = what.products == 1 ? 1 : size.scaled(what.products);
   what.in_flight = size.scaled(what.in_flight);
+  what.warm_up_bytes = size.scaled(what.warm_up_bytes);
   return what;
 }
+
+namespace {
 
 /// Two loads, in turn.
 row compared(std::string key, std::string title, load ours, std::string against, load theirs, goal wanted) {
@@ -46,7 +48,7 @@ row against_bare_store(std::string key, std::string title, load what) {
             return [=](int) -> measured {
               const auto ours = scaled(what, size);
               pipeline commands(ours);
-              bare_store records(ours.products);
+              bare_store records(ours.products, ours.warm_up_bytes);
               take_turns(
                   size, [&](double seconds) { commands.run(seconds); },
                   [&](double seconds) {
@@ -59,9 +61,11 @@ row against_bare_store(std::string key, std::string title, load what) {
 }
 
 measured latency_round(const extent& size) {
-  const auto highest = run(scaled({.products = 1'000, .in_flight = 1'000}, size), size.seconds).commands_per_second;
+  pipeline alone(scaled({.products = 1'000, .in_flight = 1'000}, size));
+  const auto highest = alone.run(size.seconds);
   const auto sync = median_sync_seconds();
-  const auto latencies = latencies_at(highest / 2, size.seconds);
+  // So long that what is done in the background, now and then, falls into it.
+  const auto latencies = alone.latencies_at(highest / 2, 10 * size.seconds);
   return {1e6 * percentile(latencies, 0.99), 1e6 * sync, {{"commands/s", highest / 2}, {"µs median", 1e6 * median(latencies)}}};
 }
 

@@ -16,7 +16,7 @@ row against_update(std::string key, std::string title, std::size_t products, dou
           at_least(wanted),
           [=](const extent& size) -> measure_round {
             if (!*cluster) *cluster = std::make_unique<postgres_cluster>();
-            const load ours{.products = size.scaled(products), .in_flight = size.scaled(10'000)};
+            const auto ours = scaled({.products = products, .in_flight = 10'000}, size);
             (*cluster)->fill(ours.products);
             return [=](int round) -> measured {
               const auto [commands, updates] = in_turn(

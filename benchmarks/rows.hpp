@@ -81,6 +81,10 @@ void take_turns(const extent& size, First first, Second second) {
   }
 }
 
+struct load;
+/// What a quick run takes of it.
+load scaled(load what, const extent& size);
+
 /// Commands to durable answers, through the runtime.
 std::vector<row> pipeline_rows();
 /// What comes back from the store, and what stays in memory.

@@ -336,7 +336,8 @@ void ask_bounded(std::shared_ptr<journal> store, std::uint64_t products, bool qu
 void compare_with_empty_store(std::shared_ptr<journal> store, std::uint64_t products, bool quick,
                               command_line::status_line& watched) {
   constexpr std::uint64_t round_of_its_own = 2'000'003;
-  const load what{.products = static_cast<std::size_t>(std::min<std::uint64_t>(50'000, products / 10)), .in_flight = 10'000};
+  load what{.products = static_cast<std::size_t>(std::min<std::uint64_t>(50'000, products / 10)), .in_flight = 10'000};
+  if (quick) what.warm_up_bytes = 0;
   std::vector<std::string> ids;
   for (std::uint64_t place = 0; place < what.products; ++place) {
     ids.push_back(std::to_string(shuffled(place, products, round_of_its_own)));

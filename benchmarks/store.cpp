@@ -55,26 +55,33 @@ void append_histories(journal& store, const std::vector<std::string>& ids, std::
   }
 }
 
-bare_store::bare_store(std::size_t products)
-    : store_(rocksdb_journal(folder_.path())), streams_(streams_of(ids_of(products))), versions_(products) {}
+bare_store::bare_store(std::size_t products, std::size_t warm_up_bytes)
+    : store_(rocksdb_journal(folder_.path())), streams_(streams_of(ids_of(products))), versions_(products) {
+  codec::encode(payload_, stock::StockAdded{1, reason});
+  constexpr std::size_t at_once = 1'000;
+  constexpr std::size_t record_bytes = 150;  // about
+  record_batch next(*store_, at_once);
+  for (std::size_t left = warm_up_bytes / record_bytes; left > at_once; left -= at_once) append_batch(next, at_once);
+}
+
+double bare_store::append_batch(record_batch& next, std::size_t size) {
+  stop_if_interrupted();
+  for (std::size_t place = 0; place < size; ++place) {
+    const auto product = numbers_.below(streams_.size());
+    next.set(place, streams_[product], versions_[product], stock::StockAdded::type, payload_);
+    versions_[product] = versions_[product] + 1;
+  }
+  const auto start = steady::now();
+  next.append();
+  return seconds_since(start);
+}
 
 void bare_store::run(std::size_t size, double seconds) {
-  std::string payload;
-  codec::encode(payload, stock::StockAdded{1, reason});
   record_batch next(*store_, size);
-  for (double took = 0; took < seconds;) {
-    stop_if_interrupted();
-    for (std::size_t place = 0; place < size; ++place) {
-      const auto product = numbers_.below(streams_.size());
-      next.set(place, streams_[product], versions_[product], stock::StockAdded::type, payload);
-      versions_[product] = versions_[product] + 1;
-    }
-    const auto start = steady::now();
-    next.append();
-    const auto lasted = seconds_since(start);
+  for (double took = 0; took < seconds; records_ += size) {
+    const auto lasted = append_batch(next, size);
     took += lasted;
     seconds_ += lasted;
-    records_ += size;
   }
 }
 

@@ -37,7 +37,8 @@ void append_histories(journal& store, const std::vector<std::string>& ids, std::
 /// RocksDB's log alone.
 class bare_store {
 public:
-  explicit bare_store(std::size_t products);
+  /// Appends `warm_up_bytes` of records before anything is measured.
+  bare_store(std::size_t products, std::size_t warm_up_bytes);
 
   /// Appends for `seconds`, in batches of so many records. Only append() counts: encoding is the aggregates' work.
   void run(std::size_t batch, double seconds);
@@ -45,11 +46,15 @@ public:
   double records_per_second() const { return static_cast<double>(records_) / seconds_; }
 
 private:
+  /// Returns how long it took.
+  double append_batch(record_batch& next, std::size_t size);
+
   const temporary_folder folder_;
   const std::unique_ptr<journal> store_;
   const std::vector<stream_id> streams_;
   std::vector<version> versions_;
   number_generator numbers_;
+  std::string payload_;
   std::uint64_t records_ = 0;
   double seconds_ = 0;
 };

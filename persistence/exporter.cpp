@@ -135,8 +135,7 @@ private:
 
 /// What nothing in the log itself shows to be missing.
 std::string missing_records(const rocksdb_database& database, position last) {
-  if (const auto damage = failed_checksum_in_write_ahead_logs(database.folder())) return *damage;
-  if (const auto damage = damage_like_a_torn_tail(database.folder())) return *damage;
+  if (const auto found = check_write_ahead_logs(database.folder()); found.damage) return *found.damage;
   std::string value;
   const auto found = database.db().Get({}, database.index(), slice(marker_key), &value);
   const auto marker = found.ok() ? decode_marker(value) : std::nullopt;

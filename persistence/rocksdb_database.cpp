@@ -2,6 +2,7 @@
 
 #include "index_run.hpp"
 #include "log_walk.hpp"
+#include "prepared_logs.hpp"
 #include "wal_check.hpp"
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <random>
 #include <rocksdb/cache.h>
 #include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/slice_transform.h>
@@ -49,7 +51,7 @@ rocksdb::DBOptions make_db_options() {
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.paranoid_checks = true;
-  // A tail that a crash tore off is dropped, any other damage is an error; wal_check.hpp sees what this mode does not.
+  // Damage is an error. What a crash tore off has been cut off before: wal_check.hpp sees what this mode does not.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   options.track_and_verify_wals_in_manifest = true;
   options.recycle_log_file_num = 0;
@@ -224,6 +226,11 @@ rocksdb_database::rocksdb_database(const std::filesystem::path& folder, const ro
   const auto cache = rocksdb::NewLRUCache(options.block_cache_mib << 20, shard_bits);
   db_options_ = make_db_options();
   if (environment.env) db_options_.env = environment.env;
+  // Appends that no sync waits for gain nothing by it.
+  if (how != access::intact && options.durability == durability::synced) {
+    env_ = with_prepared_logs(*db_options_.env, folder_, environment.log_buffer_bytes);
+    db_options_.env = env_.get();
+  }
   watcher_ = std::make_shared<watcher>(options.durability == durability::buffered);
   db_options_.listeners = {watcher_};
   log_options_ = make_log_options(cache);
@@ -253,7 +260,7 @@ void rocksdb_database::open(access how) {
     open_whole();
     // Only now is the folder this store's alone.
     std::error_code failure;
-    std::filesystem::remove(index_file(), failure);
+    for (const auto& unfinished : {index_file(), prepared_log(folder_)}) std::filesystem::remove(unfinished, failure);
   } else {
     open_intact();
   }
@@ -363,7 +370,7 @@ void rocksdb_database::take(rocksdb::DB* db, const std::vector<rocksdb::ColumnFa
 }
 
 void rocksdb_database::open_whole() {
-  require_write_ahead_logs();
+  mend_write_ahead_logs();
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   auto status = rocksdb::DB::Open(db_options_, folder_, families(), &handles, &db);
@@ -376,7 +383,6 @@ void rocksdb_database::open_whole() {
   const auto reason = status.ToString();
   if (status.IsInvalidArgument()) refuse(errc::unknown_format, "is not a store that this program can open: " + reason);
   if (status.IsCorruption()) {
-    if (const auto damage = failed_checksum_in_write_ahead_logs(folder_)) refuse_damaged_records(*damage);
     refuse(errc::corrupt_store, "is damaged: " + reason + ". Where the damaged file belongs to the index or to the snapshots, " +
                                     "`cairn rebuild` makes a store of the log alone." + what_to_do);
   }
@@ -396,17 +402,33 @@ std::string rocksdb_database::give_back_index_table(const std::string& reason) c
   return given ? table : std::string();
 }
 
-// Looks for damage that RocksDB would take for a torn tail; under the lock, so that nobody is writing what is looked at.
-void rocksdb_database::require_write_ahead_logs() {
+// Refuses damage, and cuts off what a crash tore; under the lock, so that nobody is writing what is looked at.
+void rocksdb_database::mend_write_ahead_logs() {
   if (!std::filesystem::exists(folder_ + "/CURRENT")) return;
   rocksdb::FileLock* lock = nullptr;
   if (const auto status = db_options_.env->LockFile(folder_ + "/LOCK", &lock); !status.ok()) {
     if (is_locked(status)) refuse_locked();
     check(status, "lock the folder");
   }
-  const auto damage = damage_like_a_torn_tail(folder_);
+  const auto found = check_write_ahead_logs(folder_);
+  rocksdb::Status cut;
+  for (const auto& tail : found.torn) {
+    if (cut.ok()) cut = cut_off(tail);
+  }
   check(db_options_.env->UnlockFile(lock), "unlock the folder");
-  if (damage) refuse_damaged_records(*damage);
+  if (found.damage) refuse_damaged_records(*found.damage);
+  check(cut, "cut off what a crash left of an append");
+}
+
+// Durably: or else it might be back after the next crash, and with newer logs behind it pass for damage.
+rocksdb::Status rocksdb_database::cut_off(const torn_tail& tail) const {
+  const auto& files = db_options_.env->GetFileSystem();
+  std::unique_ptr<rocksdb::FSWritableFile> file;
+  rocksdb::Status status = files->ReopenWritableFile(tail.file.string(), rocksdb::EnvOptions(db_options_), &file, nullptr);
+  if (status.ok()) status = file->Truncate(tail.sound_bytes, {}, nullptr);
+  if (status.ok()) status = file->Fsync({}, nullptr);
+  if (status.ok()) status = file->Close({}, nullptr);
+  return status;
 }
 
 // What is being written meanwhile would look like damage. Nobody can write where not even the lock can be made.

@@ -35,6 +35,8 @@ enum class access {
   intact,    ///< for reading what a damaged store still holds up to the first damage of its write-ahead log; changes nothing
 };
 
+struct torn_tail;
+
 /// An open folder. Immovable: RocksDB's handles refer to it.
 class rocksdb_database {
 public:
@@ -94,7 +96,8 @@ private:
   void open_whole();
   std::string give_back_index_table(const std::string& reason) const;
   void open_intact();
-  void require_write_ahead_logs();
+  void mend_write_ahead_logs();
+  rocksdb::Status cut_off(const torn_tail& tail) const;
   void require_unlocked();
   std::vector<rocksdb::ColumnFamilyDescriptor> families() const;
   void take(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHandle*>& handles);
@@ -107,6 +110,7 @@ private:
   [[noreturn]] void refuse_damaged_records(const std::string& damage) const;
 
   std::string folder_;
+  std::shared_ptr<rocksdb::Env> env_;  // where it is not the one that was given
   rocksdb::DBOptions db_options_;
   rocksdb::ColumnFamilyOptions log_options_;
   rocksdb::ColumnFamilyOptions keyed_options_;  // of the index and the snapshots

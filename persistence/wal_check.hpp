@@ -1,22 +1,34 @@
-// Tells a torn tail of RocksDB's write-ahead log from damage, where RocksDB itself cannot.
+// Tells the tail of RocksDB's write-ahead logs that an interrupted write left from damage, before RocksDB reads them.
 //
-// RocksDB takes a record whose length leads beyond the end of the file, or whose type it does not expect, for the tail of an
-// interrupted write, and goes on without it and all that follows. A flipped bit in such a header would so cost acknowledged
-// records without a word. An interrupted write leaves nothing readable behind its beginning; damage does. That is the test.
+// RocksDB cannot: it takes a record whose length leads beyond the end of the file, or whose type it does not expect, for the tail
+// of an interrupted write, and goes on without it and all that follows, so a flipped bit could cost acknowledged records without
+// a word. And where a log has its space before it is written (prepared_logs.hpp), a power cut may take any sectors of what was
+// not synced, and RocksDB calls that damage. docs/decisions/0007-logs-have-their-space-first.md says how the two are told apart.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace cairn::detail {
 
-/// Where a write-ahead log in `folder` is damaged in a way that RocksDB would take for a torn tail: the file and the offset, as
-/// a sentence begins. Nothing where none is. Reads files only; nobody may be writing them.
-/// Throws error(errc::journal_unavailable) where they cannot be read.
-std::optional<std::string> damage_like_a_torn_tail(const std::filesystem::path& folder);
+/// What an interrupted write left at the end of a log: its file, and the bytes before it, which are sound.
+struct torn_tail {
+  std::filesystem::path file;
+  std::uint64_t sound_bytes = 0;
+};
 
-/// The same for a record that is whole and fails its checksum, which RocksDB notices but does not say where.
-std::optional<std::string> failed_checksum_in_write_ahead_logs(const std::filesystem::path& folder);
+struct wal_findings {
+  /// Where a log is damaged, as a sentence begins. Then nothing is said of tails.
+  std::optional<std::string> damage;
+  /// To be cut off before RocksDB reads the logs: nothing in them was ever acknowledged as synced.
+  std::vector<torn_tail> torn;
+};
+
+/// Looks at every write-ahead log in `folder`, with every checksum. Reads files only; nobody may be writing them.
+/// Throws error(errc::journal_unavailable) where they cannot be read.
+wal_findings check_write_ahead_logs(const std::filesystem::path& folder);
 
 }  // namespace cairn::detail

@@ -3,9 +3,97 @@
 
 #include "../settings.hpp"
 
+#include "../../persistence/store_environment.hpp"
 #include "../../persistence/wal_check.hpp"
 
+#include <random>
+
 namespace cairn::tests {
+namespace {
+
+constexpr std::size_t sector_bytes = 512;
+constexpr std::size_t buffer_bytes = std::size_t{256} << 10;
+constexpr std::size_t prepared_bytes = buffer_bytes + buffer_bytes / 8;
+
+struct batch {
+  std::size_t begin;
+  std::size_t end;
+};
+
+/// The batches of a sound log, up to the zeros behind them.
+std::vector<batch> batches_in(std::string_view log) {
+  std::vector<batch> found;
+  bool within = false;
+  for (std::size_t at = 0; at + 7 <= log.size();) {
+    const auto left = 32768 - at % 32768;
+    if (left < 7) {
+      at += left;
+      continue;
+    }
+    const auto type = static_cast<unsigned char>(log[at + 6]);
+    if (type == 0) break;
+    const auto end = at + 7 + static_cast<unsigned char>(log[at + 4]) + 256u * static_cast<unsigned char>(log[at + 5]);
+    if (!within) found.push_back({at, end});
+    found.back().end = end;
+    within = type == 2 || type == 3;
+    at = end;
+  }
+  return found;
+}
+
+/// A store that was killed, in whose newest log, which had its space before it was written, are appends of all sizes, each
+/// synced, and snapshots between some of them, which are not.
+class killed_store {
+public:
+  killed_store() : folder_(temporary_.path() / "killed"), copy_(temporary_.path() / "copy") {
+    REQUIRE(run_in_another_process("(child) appends to a prepared log and dies", folder_) == 0);
+    log_ = write_ahead_log(folder_).filename();
+    whole_ = contents(folder_ / log_);
+    REQUIRE(whole_.size() == prepared_bytes);
+    batches_ = batches_in(whole_);
+    REQUIRE(batches_.size() > 20);
+  }
+
+  const std::string& log() const { return whole_; }
+  const std::vector<batch>& batches() const { return batches_; }
+
+  /// The log as it was when only the batches before `number` had been written.
+  std::string before(std::size_t number) const {
+    auto log = whole_;
+    const auto begin = number < batches_.size() ? batches_[number].begin : batches_.back().end;
+    std::fill(log.begin() + static_cast<std::ptrdiff_t>(begin), log.end(), '\0');
+    return log;
+  }
+
+  /// A copy of the store with another log.
+  const fs::path& with(const std::string& log) const {
+    copy_store(folder_, copy_);
+    overwrite(copy_ / log_, log);
+    return copy_;
+  }
+
+  std::uint64_t last(const std::string& log) const { return rocksdb_journal(with(log), small)->last().value; }
+
+private:
+  const temporary_folder temporary_;
+  const fs::path folder_;
+  const fs::path copy_;
+  fs::path log_;
+  std::string whole_;
+  std::vector<batch> batches_;
+};
+
+/// Takes some sectors of what is between the two away, as a power cut does before they are synced.
+void lose_sectors(std::string& log, std::size_t from, std::size_t to, std::mt19937_64& random) {
+  const auto keeps = random() % 8;  // of eight
+  while (from < to) {
+    const auto end = std::min(to, (from / sector_bytes + 1) * sector_bytes);
+    if (random() % 8 >= keeps) std::fill_n(log.begin() + static_cast<std::ptrdiff_t>(from), end - from, '\0');
+    from = end;
+  }
+}
+
+}  // namespace
 
 TEST_CASE("a write-ahead log that a crash cut off anywhere opens with the records before the cut") {
   const temporary_folder folder;
@@ -118,7 +206,7 @@ TEST_CASE("a bit flipped in the head of a record of the write-ahead log is found
   REQUIRE(run_in_another_process("(child) appends without an index and dies", crashed) == 0);
   const auto log = write_ahead_log(crashed);
   const auto whole = contents(log);
-  REQUIRE_FALSE(detail::damage_like_a_torn_tail(crashed));
+  REQUIRE_FALSE(detail::check_write_ahead_logs(crashed).damage);
   // Walk the records as they are, and for each look at the bits that RocksDB takes for a torn tail: those that make the length
   // lead out of the block or the type one of no use.
   std::size_t found = 0;
@@ -136,7 +224,7 @@ TEST_CASE("a bit flipped in the head of a record of the write-ahead log is found
       const auto type = static_cast<unsigned char>(damaged[at + 6]);
       if (type != 0 && type <= 4 && new_length <= std::min(left, whole.size() - at) - 7) continue;
       overwrite(log, damaged);
-      const auto damage = detail::damage_like_a_torn_tail(crashed);
+      const auto damage = detail::check_write_ahead_logs(crashed).damage;
       REQUIRE(damage);
       CHECK(mentions(*damage, "at byte " + std::to_string(at)));
       ++found;
@@ -145,6 +233,111 @@ TEST_CASE("a bit flipped in the head of a record of the write-ahead log is found
   }
   CHECK(found > 1000);
   show("corruption: " + std::to_string(found) + " bits flipped that make a record look like a torn tail, each found");
+}
+
+TEST_CASE("a log that had its space before it was written opens after a kill with everything that was appended") {
+  const killed_store store;
+  const auto log = store.log();
+  CHECK(log.substr(store.batches().back().end).find_first_not_of('\0') == std::string::npos);
+  const auto all = store.last(log);
+  CHECK(all > store.last(store.before(store.batches().size() - 1)));
+}
+
+TEST_CASE("of a log that had its space before it was written a power cut may take any sectors that were not synced") {
+  const killed_store store;
+  std::mt19937_64 random(1);
+  std::size_t taken = 0;
+  std::size_t shorter = 0;
+  for (auto number = store.batches().size() - 20; number < store.batches().size(); ++number) {
+    const auto before = store.last(store.before(number));
+    const auto whole = store.before(number + 1);
+    const auto with = store.last(whole);
+    for (int time = 0; time < 8; ++time) {
+      auto torn = whole;
+      lose_sectors(torn, store.batches()[number].begin, store.batches()[number].end, random);
+      INFO("batch ", number, ", time ", time);
+      const auto found = store.last(torn);
+      CHECK((found == before || (found == with && torn == whole)));
+      taken += torn != whole;
+      shorter += found < with;
+    }
+  }
+  CHECK(taken > 100);
+  CHECK(shorter > 50);  // or else only snapshots were lost
+  show("corruption: " + std::to_string(taken) + " times some sectors of a log's last write lost, each time without that write");
+}
+
+TEST_CASE("a snapshot that was not synced may be lost before an append that was written behind it, and is not damage") {
+  const killed_store store;
+  std::size_t tried = 0;
+  for (auto number = store.batches().size() - 20; number + 1 < store.batches().size(); ++number) {
+    const auto before = store.last(store.before(number));
+    if (store.last(store.before(number + 1)) != before) continue;  // it appends
+    // The sectors that it shares with what is before and behind it are written again with that.
+    auto torn = store.before(number + 2);
+    const auto from = (store.batches()[number].begin + sector_bytes - 1) / sector_bytes * sector_bytes;
+    const auto to = store.batches()[number].end / sector_bytes * sector_bytes;
+    if (from >= to) continue;
+    std::fill(torn.begin() + static_cast<std::ptrdiff_t>(from), torn.begin() + static_cast<std::ptrdiff_t>(to), '\0');
+    CHECK(store.last(torn) == before);
+    ++tried;
+  }
+  CHECK(tried > 2);
+}
+
+TEST_CASE("a sector that is lost of what was synced is damage, also in a log that had its space before it was written") {
+  const killed_store store;
+  std::size_t refused = 0;
+  for (std::size_t number = 0; number + 2 < store.batches().size(); number += 1 + number / 40) {
+    const auto lost = store.batches()[number].begin / sector_bytes * sector_bytes;
+    // What follows was appended when this had been synced, a snapshot aside.
+    auto damaged = store.log();
+    std::fill_n(damaged.begin() + static_cast<std::ptrdiff_t>(lost), sector_bytes, '\0');
+    INFO("sector at ", lost);
+    const auto [kind, detail] = failure_of_opening(store.with(damaged));
+    CHECK(kind == errc::corrupt_record);
+    CHECK(mentions(detail, "damaged at byte "));
+    ++refused;
+  }
+  CHECK(refused > 10);
+}
+
+TEST_CASE("a bit flipped in a log that had its space before it was written is found, also in its last write") {
+  const killed_store store;
+  std::size_t found = 0;
+  for (auto number = store.batches().size() - 20; number < store.batches().size(); ++number) {
+    const auto whole = store.before(number + 1);
+    const auto [begin, end] = store.batches()[number];
+    const auto& folder = store.with(whole);
+    const auto log = write_ahead_log(folder);
+    for (std::size_t at = begin; at < end; at += at < begin + 40 ? 1 : 1 + (end - begin) / 100) {
+      auto damaged = whole;
+      damaged[at] = static_cast<char>(damaged[at] ^ (1 << at % 8));
+      overwrite(log, damaged);
+      INFO("bit ", at % 8, " of byte ", at, " of batch ", number, " at ", begin);
+      CHECK(detail::check_write_ahead_logs(folder).damage);
+      ++found;
+    }
+  }
+  show("corruption: " + std::to_string(found) + " bits flipped in the last write of a prepared log, each found");
+}
+
+TEST_CASE("(child) appends to a prepared log and dies" * doctest::skip()) {
+  const auto folder = folder_of_this_process();
+  const auto store = detail::open_rocksdb_store(folder, {.block_cache_mib = 8}, {.log_buffer_bytes = buffer_bytes});
+  std::uint64_t version = 0;
+  const auto add = [&](std::size_t bytes) { append(*store, {"product", "one"}, version++, {std::string(bytes, 'x')}); };
+  const auto prepared = [&] {
+    const auto log = write_ahead_log(folder);
+    return fs::file_size(log) == prepared_bytes && batches_in(contents(log)).size() > 4;
+  };
+  while (!prepared()) add(2'000);
+  for (const std::size_t bytes : {10, 40'000, 300, 1, 5'000, 600, 70'000, 1'500, 20, 3'000, 9'000, 700, 30}) {
+    add(bytes);
+    if (bytes % 1'000 == 0) store->snapshots().save({"product", "one"}, cairn::version{version}, std::string(bytes / 2, 's'));
+  }
+  if (!prepared()) std::abort();
+  _exit(0);
 }
 
 TEST_CASE("(child) appends without an index and dies" * doctest::skip()) {

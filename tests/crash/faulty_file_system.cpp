@@ -26,6 +26,7 @@ using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 
 constexpr std::uint64_t page_bytes = 4096;
+constexpr std::uint64_t sector_bytes = 512;
 
 /// A file without its names. Its bytes have a link of their own beside the store's folder, so that a name that was deleted, and
 /// whose deletion was not synced, can come back.
@@ -39,8 +40,10 @@ struct inode {
   inode& operator=(const inode&) = delete;
 
   const fs::path kept;
-  std::uint64_t synced;  // bytes
-  bool failed = false;   // a sync failed: no later one makes anything durable
+  std::uint64_t synced;        // bytes
+  bool failed = false;         // a sync failed: no later one makes anything durable
+  std::uint64_t prepared = 0;  // bytes that are durable as zeros, and written over
+  std::uint64_t written = 0;   // over those
   const std::uint64_t number;
 };
 using inode_ptr = std::shared_ptr<inode>;
@@ -67,6 +70,22 @@ void write_zeros(const fs::path& file, std::uint64_t from, std::uint64_t to) {
   out.seekp(static_cast<std::streamoff>(from));
   const std::string zeros(to - from, '\0');
   out.write(zeros.data(), static_cast<std::streamsize>(zeros.size()));
+}
+
+/// What is written over needs no new length of the file, so whatever the file system, each sector of it may be there or not.
+/// Returns how many sectors are not.
+std::uint64_t leave_of_prepared_file(const inode& file, remains what, bool newest, std::mt19937_64& random) {
+  const auto end = std::min(fs::file_size(file.kept), file.written);
+  if (what == remains::everything || (what == remains::newest_file && newest)) return 0;
+  std::uint64_t lost = 0;
+  const auto none = what == remains::synced_only || what == remains::newest_file || random() % 4 == 0;
+  const auto keeps = 1 + random() % 8;  // of eight sectors
+  for (auto from = file.synced; from < end; from = (from / sector_bytes + 1) * sector_bytes) {
+    if (!none && random() % 8 < keeps) continue;
+    write_zeros(file.kept, from, std::min(end, (from / sector_bytes + 1) * sector_bytes));
+    ++lost;
+  }
+  return lost;
 }
 
 void leave_of_file(const inode& file, remains what, bool newest, std::mt19937_64& random) {
@@ -152,9 +171,17 @@ public:
     if (auto failure = target()->ReopenWritableFile(path, options, result, debug); !failure.ok()) return failure;
     return watch(*name, result);
   }
-  IOStatus ReuseWritableFile(const std::string&, const std::string&, const FileOptions&,
-                             std::unique_ptr<rocksdb::FSWritableFile>*, IODebugContext*) override {
-    return IOStatus::NotSupported("cairn recycles no logs");
+  // How a prepared log, zeros that were synced, becomes the next one.
+  IOStatus ReuseWritableFile(const std::string& path, const std::string& from, const FileOptions& options,
+                             std::unique_ptr<rocksdb::FSWritableFile>* result, IODebugContext* debug) override {
+    const std::lock_guard lock(mutex_);
+    if (auto failure = begin_operation(); !failure.ok()) return failure;
+    if (auto failure = target()->ReuseWritableFile(path, from, options, result, debug); !failure.ok()) return failure;
+    const auto file = names_.at(*name_of(from));
+    file->prepared = file->synced;
+    file->synced = file->written = 0;
+    note({*name_of(path), file, *name_of(from)});
+    return watch(*name_of(path), result);
   }
   IOStatus NewRandomRWFile(const std::string&, const FileOptions&, std::unique_ptr<rocksdb::FSRandomRWFile>*,
                            IODebugContext*) override {
@@ -187,13 +214,23 @@ public:
     return IOStatus::OK();
   }
   IOStatus Truncate(const std::string&, std::size_t, const IOOptions&, IODebugContext*) override {
-    return IOStatus::NotSupported("cairn cuts no file");
+    return IOStatus::NotSupported("cairn cuts files that are open");
   }
 
-  IOStatus append(const std::string& name, const rocksdb::Slice& data, rocksdb::FSWritableFile& file, const IOOptions& options,
-                  IODebugContext* debug) {
+  // What an earlier power cut left, which is durable; and so is the cut here, before the sync that follows it.
+  IOStatus truncate(std::uint64_t size, inode& bytes, rocksdb::FSWritableFile& file, const IOOptions& options,
+                    IODebugContext* debug) {
     const std::lock_guard lock(mutex_);
     if (auto failure = begin_operation(); !failure.ok()) return failure;
+    bytes.synced = std::min(bytes.synced, size);
+    return file.Truncate(size, options, debug);
+  }
+
+  IOStatus append(const std::string& name, const rocksdb::Slice& data, inode& bytes, rocksdb::FSWritableFile& file,
+                  const IOOptions& options, IODebugContext* debug) {
+    const std::lock_guard lock(mutex_);
+    if (auto failure = begin_operation(); !failure.ok()) return failure;
+    bytes.written += data.size();
     const auto part = [&] {
       file.Append({data.data(), data.size() / 2}, options, debug).PermitUncheckedError();
       file.Flush(options, debug).PermitUncheckedError();
@@ -220,7 +257,7 @@ public:
       file.failed = true;
       return IOStatus::IOError(sync_failed);
     }
-    if (!file.failed) file.synced = fs::file_size(file.kept);
+    if (!file.failed) file.synced = file.prepared > 0 ? file.written : fs::file_size(file.kept);
     return IOStatus::OK();
   }
 
@@ -273,6 +310,19 @@ public:
     return writes_since_struck_;
   }
 
+  bool has_prepared_log() const {
+    const std::lock_guard lock(mutex_);
+    bool prepared = false;
+    for (const auto& [name, file] : names_) {
+      if (name.ends_with(".log")) prepared = file->prepared > 0;  // in the order of their numbers
+    }
+    return prepared;
+  }
+  bool lost_sectors() const {
+    const std::lock_guard lock(mutex_);
+    return lost_sectors_;
+  }
+
   void leave(remains what, std::mt19937_64& random) {
     const std::lock_guard lock(mutex_);
     if (what == remains::synced_only && !folder_is_durable_) {
@@ -289,7 +339,14 @@ public:
     for (const auto& [name, file] : left) {
       if (fs::file_size(file->kept) > file->synced) files[file->number] = file;
     }
-    for (const auto& [number, file] : files) leave_of_file(*file, what, number == files.rbegin()->first, random);
+    for (const auto& [number, file] : files) {
+      const bool newest = number == files.rbegin()->first;
+      if (file->prepared == 0) {
+        leave_of_file(*file, what, newest, random);
+      } else if (leave_of_prepared_file(*file, what, newest, random) > 0) {
+        lost_sectors_ = true;
+      }
+    }
     for (const auto& entry : fs::directory_iterator(folder_)) fs::remove_all(entry.path());
     for (const auto& [name, file] : left) fs::create_hard_link(file->kept, folder_ / name);
   }
@@ -354,6 +411,7 @@ private:
   std::uint64_t writes_since_struck_ = 0;
   bool struck_ = false;
   bool full_ = false;
+  bool lost_sectors_ = false;
 
   class writable_file;
   class directory;
@@ -365,11 +423,14 @@ public:
       : FSWritableFileOwnerWrapper(std::move(file)), disk_(disk), name_(std::move(name)), bytes_(std::move(bytes)) {}
 
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options, IODebugContext* debug) override {
-    return disk_.append(name_, data, *target(), options, debug);
+    return disk_.append(name_, data, *bytes_, *target(), options, debug);
   }
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo&,
                   IODebugContext* debug) override {
-    return disk_.append(name_, data, *target(), options, debug);
+    return disk_.append(name_, data, *bytes_, *target(), options, debug);
+  }
+  IOStatus Truncate(std::uint64_t size, const IOOptions& options, IODebugContext* debug) override {
+    return disk_.truncate(size, *bytes_, *target(), options, debug);
   }
   IOStatus Sync(const IOOptions&, IODebugContext*) override { return disk_.sync(name_, *bytes_); }
   IOStatus Fsync(const IOOptions&, IODebugContext*) override { return disk_.sync(name_, *bytes_); }
@@ -417,6 +478,8 @@ void faulty_disk::cut_power() { file_system_->cut_power(); }
 void faulty_disk::cut_power_before(std::uint64_t number) { file_system_->cut_power_before(number); }
 bool faulty_disk::has_power() const { return file_system_->has_power(); }
 void faulty_disk::leave(remains what, std::mt19937_64& random) { file_system_->leave(what, random); }
+bool faulty_disk::has_prepared_log() const { return file_system_->has_prepared_log(); }
+bool faulty_disk::lost_sectors() const { return file_system_->lost_sectors(); }
 void faulty_disk::inject(const fault& next) { file_system_->inject(next); }
 void faulty_disk::free_space() { file_system_->free_space(); }
 bool faulty_disk::struck() const { return file_system_->struck(); }

@@ -17,8 +17,9 @@ class Env;
 namespace cairn::tests {
 
 /// What a power cut leaves of that which was not synced. Names are made and dropped in order, as journaling file systems do it; a
-/// file that was synced in a folder that was not may still be without its name. The first four are what a file system leaves that
-/// extends a file only after its data is written; the last two are the work of one that does not.
+/// file that was synced in a folder that was not may still be without its name. Of a log that had its space before it was written
+/// any sectors may be lost that were not synced, where the modes say that something is. The first four are what a file system
+/// leaves that extends a file only after its data is written; the last two are the work of one that does not.
 enum class remains {
   synced_only,  ///< nothing
   newest_file,  ///< everything of the last made of the files that are not whole, nothing of the others; every name
@@ -70,6 +71,10 @@ public:
   bool has_power() const;
   /// Puts the folder into a state that the power cut may have left. Once, after the store is gone.
   void leave(remains what, std::mt19937_64& random);
+  /// Whether the newest log had its space before it was written.
+  bool has_prepared_log() const;
+  /// Whether leave() took sectors of a log that had its space before it was written.
+  bool lost_sectors() const;
 
   void inject(const fault& next);
   void free_space();

@@ -14,8 +14,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "000001.log", std::ios::binary | std::ios::trunc)
       .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
-  const auto torn = detail::damage_like_a_torn_tail(folder);
-  fuzz::require(!torn || torn->find("000001.log") != std::string::npos);
-  detail::failed_checksum_in_write_ahead_logs(folder);
+  const auto found = detail::check_write_ahead_logs(folder);
+  fuzz::require(!found.damage || found.damage->find("000001.log") != std::string::npos);
+  fuzz::require(!found.damage || found.torn.empty());
+  for (const auto& tail : found.torn) {
+    fuzz::require(tail.sound_bytes < size);
+    // What is left when it is cut off is sound.
+    std::filesystem::resize_file(tail.file, tail.sound_bytes);
+    const auto again = detail::check_write_ahead_logs(folder);
+    fuzz::require(!again.damage && again.torn.empty());
+  }
   return 0;
 }
