@@ -15,7 +15,7 @@ constexpr std::size_t name_block_bytes = 1 << 16;
 std::uint32_t place_list::push(position where, std::uint8_t slot, std::uint32_t previous, std::uint32_t stone) {
   const auto [block, offset] = locate(size_);
   if (!blocks_[block]) blocks_[block] = std::make_unique_for_overwrite<entry[]>(std::size_t{first_block} << block);
-  blocks_[block][offset] = {where.value << 8 | slot, previous, stone};
+  blocks_[block][offset] = {{where.value << 8 | slot}, previous, stone};
   return size_++;
 }
 
@@ -33,9 +33,20 @@ void place_list::collect(std::uint32_t tail, std::uint64_t tail_version, std::ui
   out.resize(start + (to - from + 1));
   for (auto place = out.rbegin(); version >= from; --version, ++place) {
     const auto& here = at(tail);
-    const auto slot = static_cast<std::uint8_t>(here.packed);
-    *place = {(here.packed >> 8) - slot, slot};
+    *place = here.place.unpack();
     tail = here.previous;
+  }
+}
+
+void place_list::distribute(std::span<std::uint32_t> target, std::span<packed_place> out) const {
+  std::uint32_t index = 0;
+  for (std::size_t block = 0; index < size_; ++block) {
+    const auto entries = std::min<std::uint64_t>(size_ - index, std::uint64_t{first_block} << block);
+    for (const auto& here : std::span(blocks_[block].get(), entries)) {
+      if (here.previous != none) target[index] = target[here.previous] + 1;
+      out[target[index]] = here.place;
+      ++index;
+    }
   }
 }
 
@@ -114,7 +125,25 @@ const char* stream_table::keep(stream_view stream) {
 void generation::push(std::uint32_t stream, position where, std::uint8_t slot) {
   auto& state = streams[stream];
   state.last = places->push(where, slot, state.last, state.stone);
+  if (state.first == place_list::none) state.first = state.last;
   if (++state.version % place_list::stride == 0) state.stone = state.last;
+}
+
+std::unique_ptr<packed_place[]> generation::places_by(std::span<const std::uint32_t> order) const {
+  // Walking each aggregate's list would be a cache miss for every record. This goes through the list once, and what it looks
+  // back at was met as many records ago as there are aggregates in use.
+  const std::size_t size = places->size();
+  const auto target = std::make_unique_for_overwrite<std::uint32_t[]>(size);
+  std::uint32_t next = 0;
+  for (const auto index : order) {
+    const auto& state = streams[index];
+    if (state.events() == 0) continue;
+    target[state.first] = next;
+    next += static_cast<std::uint32_t>(state.events());
+  }
+  auto out = std::make_unique_for_overwrite<packed_place[]>(size);
+  places->distribute({target.get(), size}, {out.get(), size});
+  return out;
 }
 
 }  // namespace cairn::detail

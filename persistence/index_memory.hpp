@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +24,16 @@ struct place {
   position where() const { return position{chunk + slot}; }
 };
 
+/// The same in eight bytes: the position times 256, plus the slot.
+struct packed_place {
+  std::uint64_t bits;
+
+  place unpack() const {
+    const auto slot = static_cast<std::uint8_t>(bits);
+    return {(bits >> 8) - slot, slot};
+  }
+};
+
 /// The records of one generation in the order of their positions, each linked to the one before it of the same aggregate.
 /// A published entry never moves and never changes, so reading it needs no lock.
 class place_list {
@@ -32,7 +43,7 @@ public:
   static constexpr std::uint64_t stride = 64;
 
   struct entry {
-    std::uint64_t packed;    // the position times 256, plus the slot
+    packed_place place;
     std::uint32_t previous;  // the entry of the version before, or none
     std::uint32_t stone;     // the entry of the last version before this that stride divides, or none
   };
@@ -44,6 +55,10 @@ public:
   /// and every version from `from` on is in this list.
   void collect(std::uint32_t tail, std::uint64_t tail_version, std::uint64_t from, std::uint64_t to,
                std::vector<place>& out) const;
+
+  /// Puts the place of every entry into `out`, those of one aggregate together and in the order of their versions. `target` has
+  /// a number for each entry. That of an aggregate's first entry says where in `out` its places begin; the others' are written.
+  void distribute(std::span<std::uint32_t> target, std::span<packed_place> out) const;
 
 private:
   static constexpr std::uint32_t first_block = 1024;
@@ -68,12 +83,14 @@ struct alignas(64) stream_state {
   const char* name;  // the category, then the id
   std::uint32_t id_bytes;
   std::uint8_t category_bytes;
-  std::uint32_t last = place_list::none;   // the entry of `version`; none where the generation has no event of it
+  std::uint32_t first = place_list::none;  // the entry of version base + 1; none where the generation has no event of it
+  std::uint32_t last = place_list::none;   // the entry of `version`; the same
   std::uint32_t stone = place_list::none;  // the newest stepping stone
   std::uint64_t base;                      // its version when the generation first met it
   std::uint64_t version;                   // that of its last durable event
   std::uint64_t staged;                    // with the events of the batch that is being written; for the writer alone
 
+  std::uint64_t events() const { return version - base; }
   stream_view stream() const { return {{name, category_bytes}, {name + category_bytes, id_bytes}}; }
 };
 
@@ -121,6 +138,10 @@ struct generation {
 
   /// The writer's, with the lock held: one more durable event.
   void push(std::uint32_t stream, position where, std::uint8_t slot);
+
+  /// The places of all its records: those of one aggregate after those of another, as `order` has the aggregates' numbers, and
+  /// each one's in the order of their versions. Takes twelve bytes a record, and gives four of them back.
+  std::unique_ptr<packed_place[]> places_by(std::span<const std::uint32_t> order) const;
 };
 
 }  // namespace cairn::detail

@@ -2,6 +2,9 @@
 
 #include <cairn/limits.hpp>
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
 
 namespace cairn::detail {
@@ -10,9 +13,18 @@ namespace {
 constexpr char marker_format = 2;
 constexpr char older_marker_format = 1;
 
+constexpr std::size_t varint_bytes_max = 10;
+
+// Writes it to where there is room for varint_bytes_max, and returns its end.
+char* write_varint(char* to, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) *to++ = static_cast<char>(value | 0x80);
+  *to++ = static_cast<char>(value);
+  return to;
+}
+
 void append_varint(std::string& out, std::uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
-  out.push_back(static_cast<char>(value));
+  std::array<char, varint_bytes_max> bytes;
+  out.append(bytes.data(), write_varint(bytes.data(), value));
 }
 
 bool take_varint(std::string_view& bytes, std::uint64_t& value) {
@@ -26,6 +38,52 @@ bool take_varint(std::string_view& bytes, std::uint64_t& value) {
   return false;
 }
 
+// Eight bytes of a stream's prefix from `depth` on, as a number that is ordered as they are. Past its end they are 0.
+std::uint64_t prefix_at(stream_view stream, std::size_t depth) {
+  std::array<char, 8> bytes{};
+  std::size_t taken = 0;
+  const auto take = [&](const void* part, std::size_t size) {
+    const auto skipped = std::min(depth, size);
+    const auto some = std::min(size - skipped, bytes.size() - taken);
+    if (some > 0) std::memcpy(bytes.data() + taken, static_cast<const char*>(part) + skipped, some);
+    depth -= skipped;
+    taken += some;
+  };
+  const auto category_bytes = static_cast<char>(stream.category.size());
+  take(&category_bytes, 1);
+  take(stream.category.data(), stream.category.size());
+  const auto length = __builtin_bswap32(static_cast<std::uint32_t>(stream.id.size()));
+  take(&length, 4);
+  take(stream.id.data(), stream.id.size());
+  return __builtin_bswap64(std::bit_cast<std::uint64_t>(bytes));
+}
+
+struct sorted_stream {
+  std::uint64_t head;  // eight bytes of its prefix
+  std::uint32_t index;
+};
+
+// Names lie scattered in memory, and comparing them would look at each one many times. So they are looked at in the order in
+// which they came, and sorted by the first eight bytes in which not all are equal; only what is equal in these too is looked at
+// again. It comes to an end because no prefix is the beginning of another.
+void sort_by_prefix(std::span<const stream_state> streams, std::span<sorted_stream> some, std::size_t depth) {
+  if (some.size() < 2) return;
+  for (std::size_t common = 8; common > 0; depth += common) {
+    std::uint64_t differing = 0;
+    for (auto& stream : some) {
+      stream.head = prefix_at(streams[stream.index].stream(), depth);
+      differing |= stream.head ^ some.front().head;
+    }
+    common = static_cast<std::size_t>(std::countl_zero(differing)) / 8;
+  }
+  std::sort(some.begin(), some.end(), [](const auto& left, const auto& right) { return left.head < right.head; });
+  for (auto from = some.begin(); from != some.end();) {
+    const auto to = std::find_if(from, some.end(), [&](const auto& stream) { return stream.head != from->head; });
+    sort_by_prefix(streams, {from, to}, depth + 8);
+    from = to;
+  }
+}
+
 }  // namespace
 
 bool is_storable(stream_view stream) {
@@ -36,12 +94,17 @@ bool is_storable(stream_view stream) {
 std::string stream_prefix(stream_view stream) {
   std::string prefix;
   prefix.reserve(5 + stream.category.size() + stream.id.size() + version_suffix_bytes);
-  prefix.push_back(static_cast<char>(stream.category.size()));
-  prefix.append(stream.category);
-  const auto length = __builtin_bswap32(static_cast<std::uint32_t>(stream.id.size()));
-  prefix.append(reinterpret_cast<const char*>(&length), 4);
-  prefix.append(stream.id);
+  set_prefix(prefix, stream);
   return prefix;
+}
+
+void set_prefix(std::string& key, stream_view stream) {
+  key.clear();
+  key.push_back(static_cast<char>(stream.category.size()));
+  key.append(stream.category);
+  const auto length = __builtin_bswap32(static_cast<std::uint32_t>(stream.id.size()));
+  key.append(reinterpret_cast<const char*>(&length), 4);
+  key.append(stream.id);
 }
 
 void set_version(std::string& key, std::size_t prefix_bytes, version number) {
@@ -67,21 +130,26 @@ std::optional<version> version_of(std::string_view key, std::string_view prefix)
   return version{__builtin_bswap64(suffix)};
 }
 
-bool stream_less(stream_view left, stream_view right) {
-  if (left.category.size() != right.category.size()) return left.category.size() < right.category.size();
-  if (const int order = left.category.compare(right.category); order != 0) return order < 0;
-  if (left.id.size() != right.id.size()) return left.id.size() < right.id.size();
-  return left.id < right.id;
+std::vector<std::uint32_t> order_by_prefix(std::span<const stream_state> streams) {
+  std::vector<sorted_stream> sorted(streams.size());
+  for (std::uint32_t i = 0; i < sorted.size(); ++i) sorted[i].index = i;
+  sort_by_prefix(streams, sorted, 0);
+  std::vector<std::uint32_t> order(sorted.size());
+  std::transform(sorted.begin(), sorted.end(), order.begin(), [](const sorted_stream& stream) { return stream.index; });
+  return order;
 }
 
 void encode_run(std::string& out, std::span<const place> places) {
-  append_varint(out, places.size());
+  const auto start = out.size();
+  out.resize(start + varint_bytes_max + places.size() * (varint_bytes_max + 1));
+  char* end = write_varint(out.data() + start, places.size());
   std::uint64_t chunk = 0;
   for (const auto& place : places) {
-    append_varint(out, place.chunk - chunk);
-    out.push_back(static_cast<char>(place.slot));
+    end = write_varint(end, place.chunk - chunk);
+    *end++ = static_cast<char>(place.slot);
     chunk = place.chunk;
   }
+  out.resize(static_cast<std::size_t>(end - out.data()));
 }
 
 std::optional<std::uint64_t> run_size(std::string_view value) {

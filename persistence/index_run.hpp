@@ -23,6 +23,8 @@ bool is_storable(stream_view stream);
 
 /// What all keys of one aggregate start with, and no key of another.
 std::string stream_prefix(stream_view stream);
+/// Makes `key` that. Without the price of a new text for each of many.
+void set_prefix(std::string& key, stream_view stream);
 
 /// Makes `key`, which holds a stream_prefix() and perhaps a version, the key of `number`.
 void set_version(std::string& key, std::size_t prefix_bytes, version number);
@@ -35,8 +37,8 @@ std::optional<stream_view> stream_of(std::string_view key);
 /// The version that ends `key`, where the key is one of the aggregate with this prefix.
 std::optional<version> version_of(std::string_view key, std::string_view prefix);
 
-/// Orders names as their prefixes are ordered.
-bool stream_less(stream_view left, stream_view right);
+/// The numbers of these aggregates, which have different names, in the order of their prefixes.
+std::vector<std::uint32_t> order_by_prefix(std::span<const stream_state> streams);
 
 /// Appends the value of a run to `out`.
 void encode_run(std::string& out, std::span<const place> places);

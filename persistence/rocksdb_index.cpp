@@ -3,7 +3,6 @@
 #include "index_run.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <rocksdb/sst_file_writer.h>
 #include <utility>
 
@@ -196,29 +195,32 @@ void rocksdb_index::write(const generation& generation) const {
   if (sync_log_first_) database_.sync_log();
 
   const auto& states = generation.streams.states();
-  std::vector<std::uint32_t> order(states.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(),
-            [&](std::uint32_t left, std::uint32_t right) { return stream_less(states[left].stream(), states[right].stream()); });
+  const auto order = order_by_prefix(states);
+  const auto sorted = generation.places_by(order);
 
   const auto path = database_.index_file();
   rocksdb::SstFileWriter file(rocksdb::EnvOptions(), database_.index_file_options());
   database_.check(file.Open(path), doing);
   database_.check(file.Put(slice(marker_key), encode_marker(generation.through)), doing);
-  std::vector<place> places;
+  const packed_place* next = sorted.get();
+  std::vector<place> run;
+  std::string key;
   std::string value;
-  for (const auto index : order) {
-    const auto& state = states[index];
-    if (state.last == place_list::none) continue;
-    places.clear();
-    generation.places->collect(state.last, state.version, state.base + 1, state.version, places);
-    auto key = stream_prefix(state.stream());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (i + 16 < order.size()) __builtin_prefetch(&states[order[i + 16]]);
+    if (i + 8 < order.size()) __builtin_prefetch(states[order[i + 8]].name);
+    const auto& state = states[order[i]];
+    if (state.events() == 0) continue;
+    set_prefix(key, state.stream());
     const auto prefix_bytes = key.size();
-    database_.check(file.Put(newest_key(state.stream()), encode_newest(version{state.version})), doing);
-    for (std::size_t start = 0; start < places.size(); start += run_records_max) {
-      set_version(key, prefix_bytes, version{state.base + 1 + start});
+    set_version(key, prefix_bytes, newest_key_version);
+    database_.check(file.Put(key, encode_newest(version{state.version})), doing);
+    for (auto from = state.base; from < state.version; from += run.size()) {
+      run.resize(std::min<std::uint64_t>(run_records_max, state.version - from));
+      for (auto& place : run) place = next++->unpack();
+      set_version(key, prefix_bytes, version{from + 1});
       value.clear();
-      encode_run(value, std::span(places).subspan(start, std::min(run_records_max, places.size() - start)));
+      encode_run(value, run);
       database_.check(file.Put(key, value), doing);
     }
   }

@@ -7,7 +7,10 @@
 #include "../../persistence/index_run.hpp"
 #include "../../persistence/log_chunk.hpp"
 
+#include <algorithm>
 #include <csignal>
+#include <numeric>
+#include <random>
 #include <sys/resource.h>
 
 namespace cairn::tests {
@@ -288,13 +291,81 @@ TEST_CASE("a run of the index gives back its places, and a damaged one is not be
   CHECK_FALSE(detail::run_size(std::string(1, '\0')));
 }
 
-TEST_CASE("names of aggregates are ordered as their keys are") {
-  const std::vector<stream_id> streams{
-      {"a", ""}, {"a", "z"}, {"a", "aa"}, {"b", "a"}, {"b", "\xff"}, {"aa", ""}, {"aa", std::string(300, 'a')}};
-  for (const auto& left : streams) {
-    for (const auto& right : streams) {
-      CHECK(detail::stream_less(left, right) == (detail::stream_prefix(left) < detail::stream_prefix(right)));
+TEST_CASE("a run of the index gives back places that are as far away as there are any") {
+  const detail::place places[]{{1, 0}, {~std::uint64_t{0}, 255}};
+  std::string value;
+  for (const auto& place : places) {
+    value.clear();
+    detail::encode_run(value, {&place, 1});
+    std::vector<detail::place> read;
+    REQUIRE(detail::decode_run(value, 0, 0, read));
+    CHECK(read.front().chunk == place.chunk);
+    CHECK(read.front().slot == place.slot);
+  }
+}
+
+TEST_CASE("the places of a generation are put in any order of its aggregates, each one's in the order of its versions") {
+  std::mt19937 random(1);
+  for (const std::uint32_t streams : {1, 3, 1'000}) {
+    detail::generation generation;
+    for (std::uint32_t i = 0; i < streams; ++i) {
+      const auto id = std::to_string(i);
+      const stream_view stream{"product", id};
+      CHECK(generation.streams.insert(stream, detail::stream_table::hash(stream), i % 5 * 1'000) == i);
     }
+    // More than the first blocks of the list hold. Aggregates differ in how many records they have, and some have none.
+    for (std::uint64_t position = 1; position <= 5'000; ++position) {
+      const auto stream = static_cast<std::uint32_t>(random() % (1 + random() % streams));
+      generation.push(stream, cairn::position{position * 3}, static_cast<std::uint8_t>(random() % 4));
+    }
+    std::vector<std::uint32_t> order(streams);
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end(), random);
+    const auto places = generation.places_by(order);
+    const auto* next = places.get();
+    for (const auto index : order) {
+      const auto& state = generation.streams[index];
+      if (state.events() == 0) continue;
+      std::vector<detail::place> walked;
+      generation.places->collect(state.last, state.version, state.base + 1, state.version, walked);
+      REQUIRE(walked.size() == state.events());
+      for (const auto& place : walked) {
+        const auto put = next++->unpack();
+        REQUIRE(put.chunk == place.chunk);
+        REQUIRE(put.slot == place.slot);
+      }
+    }
+    CHECK(next == places.get() + 5'000);
+  }
+}
+
+TEST_CASE("aggregates are put in the order of their keys") {
+  std::vector<stream_id> streams{
+      {"a", ""},     {"a", "z"}, {"a", "aa"}, {"a", std::string("\0", 1)},   {"b", "a"},
+      {"b", "\xff"}, {"aa", ""}, {"A", "aa"}, {"aa", std::string(300, 'a')}, {std::string(255, 'c'), "1"}};
+  // Names that have a lot in common, of equal and of different lengths.
+  std::mt19937 random(1);
+  for (std::size_t common = 0; common < 40; ++common) {
+    for (int i = 0; i < 20; ++i) {
+      std::string id(common, 'a');
+      for (auto more = random() % 20; more > 0; --more) id.push_back("ab\xff"[random() % 3]);
+      streams.emplace_back(random() % 8 ? "product" : "products", id);
+    }
+  }
+  std::sort(streams.begin(), streams.end());
+  streams.erase(std::unique(streams.begin(), streams.end()), streams.end());
+  std::shuffle(streams.begin(), streams.end(), random);
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{2}, streams.size()}) {
+    detail::stream_table table;
+    std::vector<std::string> keys;
+    for (std::size_t i = 0; i < count; ++i) {
+      table.insert(streams[i], detail::stream_table::hash(streams[i]), 0);
+      keys.push_back(detail::stream_prefix(streams[i]));
+    }
+    std::vector<std::string> ordered;
+    for (const auto index : detail::order_by_prefix(table.states())) ordered.push_back(keys[index]);
+    std::sort(keys.begin(), keys.end());
+    CHECK(ordered == keys);
   }
 }
 
