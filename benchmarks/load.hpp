@@ -41,7 +41,6 @@ struct load {
   double zipf = 0;                 ///< the exponent: product n is asked 1 / n^zipf as often as the first; 0: all alike
   client by = client::callbacks;
   int client_threads = 1;
-  std::string why = reason;  ///< in each event
 };
 
 struct load_figures {
