@@ -116,7 +116,7 @@ constexpr std::size_t batch_size = 64;
 class pipeline::closed_loop {
 public:
   closed_loop(runtime& runtime, const load& what, const std::vector<std::string>& ids, product_order& order)
-      : runtime_(runtime), ids_(ids), why_(what.why), order_(order), io_(what.client_threads) {
+      : runtime_(runtime), ids_(ids), order_(order), io_(what.client_threads) {
     const bool batches = what.by == client::batches_for_one || what.by == client::batches_for_many;
     const auto slots = batches ? std::max<std::size_t>(1, what.in_flight / batch_size) : what.in_flight;
     for (std::size_t slot = 0; slot < slots; ++slot) {
@@ -146,7 +146,7 @@ public:
 private:
   void ask() {
     runtime_.ask<stock::Product>(
-        ids_[order_.next()], stock::AddStock(1, why_),
+        ids_[order_.next()], stock::AddStock(1, reason),
         asio::bind_executor(io_, [this](const boost::system::error_code& failed, const answer<>& answer) {
           require_success(failed, answer);
           answered_.fetch_add(1, std::memory_order_relaxed);
@@ -159,7 +159,7 @@ private:
     batch.reserve(batch_size);
     auto product = order_.next();
     for (std::size_t place = 0; place < batch_size; ++place) {
-      batch.push_back({ids_[product], stock::AddStock(1, why_)});
+      batch.push_back({ids_[product], stock::AddStock(1, reason)});
       if (!for_one) product = order_.next();
     }
     runtime_.ask_many<stock::Product>(std::move(batch),
@@ -173,7 +173,7 @@ private:
   asio::awaitable<void> ask_again_and_again() {
     while (!stop_.load(std::memory_order_relaxed)) {
       const auto answer =
-          co_await runtime_.ask<stock::Product>(ids_[order_.next()], stock::AddStock(1, why_), asio::use_awaitable);
+          co_await runtime_.ask<stock::Product>(ids_[order_.next()], stock::AddStock(1, reason), asio::use_awaitable);
       require_success({}, answer);
       answered_.fetch_add(1, std::memory_order_relaxed);
     }
@@ -181,7 +181,6 @@ private:
 
   runtime& runtime_;
   const std::vector<std::string>& ids_;
-  const std::string& why_;
   product_order& order_;
   asio::io_context io_;
   std::atomic<std::uint64_t> answered_{0};
@@ -213,9 +212,8 @@ pipeline::pipeline(const load& what, std::unique_ptr<temporary_folder> folder, s
 
 void pipeline::warm_up() {
   if (std::exchange(warm_, true) || what_.into == storing::nothing) return;
-  constexpr std::size_t bytes_besides = 100;  // of a record, about
   const closed_loop loop(runtime_, what_, ids_, *order_);
-  while (loop.answered() * (bytes_besides + what_.why.size()) < what_.warm_up_bytes) pause_for(0.01);
+  while (loop.answered() * record_bytes < what_.warm_up_bytes) pause_for(0.01);
 }
 
 pipeline::~pipeline() { runtime_.drain(drain_snapshots::no); }
@@ -271,7 +269,7 @@ std::vector<double> pipeline::latencies_at(double commands_per_second, double se
     const auto now = steady::now();
     for (; due <= now && due < end; due += apart) {
       runtime_.ask<stock::Product>(
-          ids_[order_->next()], stock::AddStock(1, what_.why), patient,
+          ids_[order_->next()], stock::AddStock(1, reason), patient,
           asio::bind_executor(io, [&, due](const boost::system::error_code& failed, const answer<>& answer) {
             require_success(failed, answer);
             if (due >= measured_from) latencies.push_back(seconds_since(due));

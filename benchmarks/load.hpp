@@ -16,6 +16,8 @@ namespace cairn::benchmarks {
 
 /// Pads an event to a record of about 100 bytes, the size that everything is quoted for.
 extern const std::string reason;
+/// What the store then writes for it, about.
+inline constexpr std::size_t record_bytes = 150;
 
 /// What the runtime keeps its events in.
 enum class storing {
@@ -41,7 +43,6 @@ struct load {
   double zipf = 0;                 ///< the exponent: product n is asked 1 / n^zipf as often as the first; 0: all alike
   client by = client::callbacks;
   int client_threads = 1;
-  std::string why = reason;  ///< in each event
   /// Of events that are stored before anything is measured, so that the store is as it is after its first seconds: with tables,
   /// and its write-ahead log made ready before it is written.
   std::size_t warm_up_bytes = std::size_t{100} << 20;

@@ -59,7 +59,6 @@ bare_store::bare_store(std::size_t products, std::size_t warm_up_bytes)
     : store_(rocksdb_journal(folder_.path())), streams_(streams_of(ids_of(products))), versions_(products) {
   codec::encode(payload_, stock::StockAdded{1, reason});
   constexpr std::size_t at_once = 1'000;
-  constexpr std::size_t record_bytes = 150;  // about
   record_batch next(*store_, at_once);
   for (std::size_t left = warm_up_bytes / record_bytes; left > at_once; left -= at_once) append_batch(next, at_once);
 }

@@ -292,8 +292,10 @@ void prove(const store_folder& folder, const settings& chosen, const workload& w
   const auto opening = clock::now();
   auto journal = open_store(folder, chosen, shown);
   about.open_seconds = std::chrono::duration<double>(clock::now() - opening).count();
-  shown.doing("reading the whole log");
+  shown.doing("folding the log by hand");
   about.log = fold_log(*journal, stop);
+  shown.doing("folding it by the domain");
+  about.domain = fold_by_domain(*journal, work.products, stop);
   shown.doing("recovering every product");
   cairn::runtime runtime(runtime_over(std::move(journal), chosen));
   about.cold = recover_all(runtime, work.products, stop);
@@ -308,8 +310,10 @@ void prove(const store_folder& folder, const settings& chosen, const workload& w
   about.store_bytes = folder.bytes();
 
   append(about.faults, about.log.faults);
+  append(about.faults, about.domain.faults);
   append(about.faults, about.cold.faults);
   append(about.faults, differences(work.products, "by the answers", books, "by the log", folded));
+  append(about.faults, differences(work.products, "by the log", folded, "by the domain", about.domain.products));
   append(about.faults, differences(work.products, "by the answers", books, "recovered", about.cold.products));
   const bool nothing_refused = about.commands.rejected.empty();
   if (nothing_refused) {

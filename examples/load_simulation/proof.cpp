@@ -2,6 +2,8 @@
 
 #include "product.hpp"
 
+#include <cairn/folded_log.hpp>
+
 #include <boost/asio/io_context.hpp>
 
 #include <algorithm>
@@ -14,8 +16,9 @@ namespace {
 namespace asio = boost::asio;
 using clock = std::chrono::steady_clock;
 
-constexpr std::size_t told_max = 10;           // of each kind of fault
-constexpr std::size_t recoveries_max = 1'000;  // asked for at a time
+constexpr std::size_t told_max = 10;               // of each kind of fault
+constexpr std::size_t recoveries_max = 1'000;      // asked for at a time
+constexpr std::uint64_t step_records = 1'000'000;  // folded by the domain before the stop flag is looked at again
 
 double seconds_since(clock::time_point start) { return std::chrono::duration<double>(clock::now() - start).count(); }
 
@@ -76,6 +79,25 @@ log_reading fold_log(const cairn::journal& store, const stop_flag& stop) {
   });
   log.seconds = seconds_since(start);
   return log;
+}
+
+domain_reading fold_by_domain(const cairn::journal& store, const std::vector<std::string>& ids, const stop_flag& stop) {
+  const auto start = clock::now();
+  domain_reading all;
+  cairn::folded_log<stock::Product> log;
+  try {
+    const auto last = store.last();
+    for (cairn::position next; next < last && !stop;) log.catch_up(store, next = next + step_records);
+  } catch (const cairn::error& failed) {
+    all.faults.push_back(std::string("the domain's own code cannot fold the log: ") + failed.what());
+  }
+  all.records = log.through().value;
+  all.seconds = seconds_since(start);
+  for (const auto& id : ids) {
+    const auto* const found = log.find(id);
+    all.products.push_back(found ? standing{found->state.count, found->version.value} : standing{});
+  }
+  return all;
 }
 
 recovery recover_all(cairn::runtime& runtime, const std::vector<std::string>& ids, const stop_flag& stop) {

@@ -91,8 +91,12 @@ std::vector<row> rows(const report& about) {
     add("Closed, and opened again", "");
     add("finishing and closing", seconds_text(about.drain_seconds));
     add("opening the store", seconds_text(about.open_seconds));
-    add("reading the whole log", counted(about.log.records, "event") + " in " + seconds_text(about.log.seconds) + ", " +
-                                     per_second(about.log.records, about.log.seconds));
+    const auto folding = [&](std::string how, const auto& read) {
+      add(std::move(how),
+          counted(read.records, "event") + " in " + seconds_text(read.seconds) + ", " + per_second(read.records, read.seconds));
+    };
+    folding("folding the log by hand", about.log);
+    folding("folding it by the domain", about.domain);
     add("recovering every product", grouped(about.cold.products.size()) + " in " + seconds_text(about.cold.seconds) + ", " +
                                         per_second(about.cold.products.size(), about.cold.seconds));
     add("which read", counted(about.cold.snapshots_loaded, "snapshot") + " and " + counted(about.cold.events_read, "event"));
@@ -170,6 +174,8 @@ std::string as_json(const report& about) {
              .add("open_seconds", about.open_seconds)
              .add("log_events", about.log.records)
              .add("log_seconds", about.log.seconds)
+             .add("domain_events", about.domain.records)
+             .add("domain_seconds", about.domain.seconds)
              .add("recovered_products", static_cast<std::uint64_t>(about.cold.products.size()))
              .add("recovery_seconds", about.cold.seconds)
              .add("recovery_snapshots", about.cold.snapshots_loaded)

@@ -53,6 +53,7 @@ struct report {
   std::vector<std::uint64_t> events_per_product;
   double open_seconds = 0;
   log_reading log;
+  domain_reading domain;
   recovery cold;
   std::uint64_t store_bytes = 0;
   std::vector<std::string> faults;

@@ -1,6 +1,8 @@
-// Clients, log and recovery agree after a day in memory; and the proof sees it when they do not.
+// Clients, log, domain and recovery agree after a day in memory; and the proof sees it when they do not.
 #include "load_simulation/driver.hpp"
 #include "load_simulation/workload.hpp"
+
+#include "product.hpp"
 
 #include <cairn/memory_journal.hpp>
 #include <doctest/doctest.h>
@@ -54,7 +56,8 @@ private:
   std::uint64_t missing_;
 };
 
-TEST_CASE("the clients' books, the log and the recovered products agree, whether commands go alone or in batches") {
+TEST_CASE("the clients' books, the log folded by hand and by the domain, and the recovered products agree, whether commands go "
+          "alone or in batches") {
   // Of 33 or 34 commands that each client has in flight: alone, in several batches, in one that is smaller than was asked for.
   std::size_t batch = 1;
   SUBCASE("alone") { batch = 1; }
@@ -70,10 +73,14 @@ TEST_CASE("the clients' books, the log and the recovered products agree, whether
   const auto log = fold_log(*played.journal, never);
   CHECK(log.faults.empty());
   CHECK(log.records == played.result.accepted);
+  const auto domain = fold_by_domain(*played.journal, played.day.products, never);
+  CHECK(domain.faults.empty());
+  CHECK(domain.records == log.records);
   cairn::runtime again(over(played.journal));
   const auto cold = recover_all(again, played.day.products, never);
   CHECK(cold.faults.empty());
   CHECK(differences(played.day.products, "books", played.books, "log", in_order(log, played.day.products)).empty());
+  CHECK(differences(played.day.products, "books", played.books, "domain", domain.products).empty());
   CHECK(differences(played.day.products, "books", played.books, "recovered", cold.products).empty());
 }
 
@@ -150,25 +157,60 @@ TEST_CASE("a record that is missing in the log is found by its position and its 
   REQUIRE(log.faults.size() == 2);
   CHECK(log.faults[0].find("position 1001") != std::string::npos);
   CHECK(log.faults[1].find("was to come") != std::string::npos);
+  const auto domain = fold_by_domain(with_a_gap(*played.journal, 1'000), played.day.products, never);
+  REQUIRE(domain.faults.size() == 1);
+  CHECK(domain.faults[0].find("the domain's own code cannot fold the log: ") == 0);
+  CHECK(domain.records >= 999);
+}
+
+/// Appends the next event of product "P1", whether or not the domain would have made it.
+void append(cairn::journal& journal, std::string_view type, std::string_view payload) {
+  cairn::unrecorded_event event;
+  event.stream = {"product", "P1"};
+  const auto before = journal.highest(event.stream);
+  event.version = before + 1;
+  event.type = type;
+  event.payload = payload;
+  std::string frames;
+  cairn::encode_frame(frames, event);
+  const cairn::addition addition{event.stream, before, 1, frames};
+  const cairn::atomic_append append(&addition, 1);
+  cairn::append_outcome outcome;
+  journal.append({&append, 1}, {&outcome, 1});
+}
+template <class Event>
+void append(cairn::journal& journal, const Event& event) {
+  std::string payload;
+  cairn::codec::encode(payload, event);
+  append(journal, Event::type, payload);
 }
 
 TEST_CASE("an event that says nothing of a count is found") {
   const auto journal = cairn::memory_journal();
-  cairn::unrecorded_event event;
-  event.stream = {"product", "P1"};
-  event.version = cairn::version{1};
-  event.type = "ADD";
-  for (const std::string payload : {"\x80", "\x01", "\xc1"}) {  // an empty map, a number, no msgpack
-    event.payload = payload;
-    std::string frames;
-    cairn::encode_frame(frames, event);
-    const cairn::addition addition{event.stream, cairn::version{event.version.value - 1}, 1, frames};
-    const cairn::atomic_append append(&addition, 1);
-    cairn::append_outcome outcome;
-    journal->append({&append, 1}, {&outcome, 1});
-    event.version = event.version + 1;
-  }
+  for (const auto* payload : {"\x80", "\x01", "\xc1"}) append(*journal, "ADD", payload);  // an empty map, a number, no msgpack
   CHECK(fold_log(*journal, never).faults.size() == 3);
+  CHECK(fold_by_domain(*journal, {"P1"}, never).faults.size() == 1);
+}
+
+TEST_CASE("a log of which the domain makes something else than adding up by hand is found and named") {
+  const auto journal = cairn::memory_journal();
+  append(*journal, stock::StockAdded{3});
+  append(*journal, stock::Enrolled{2});  // the rules would have had it come first
+  const std::vector<std::string> ids{"P1"};
+  const auto log = fold_log(*journal, never);
+  const auto domain = fold_by_domain(*journal, ids, never);
+  CHECK(log.faults.empty());
+  CHECK(domain.faults.empty());
+  CHECK(differences(ids, "by the log", in_order(log, ids), "by the domain", domain.products) ==
+        std::vector<std::string>{"product P1: by the log: 5 (version 2), by the domain: 2 (version 2)"});
+}
+
+TEST_CASE("a reading that is told to stop folds nothing more") {
+  const auto journal = cairn::memory_journal();
+  for (int event = 0; event < 3; ++event) append(*journal, stock::StockAdded{3});
+  const stop_flag at_once{true};
+  CHECK(fold_log(*journal, at_once).records == 1);
+  CHECK(fold_by_domain(*journal, {"P1"}, at_once).records == 0);
 }
 
 TEST_CASE("clients that are told to stop send nothing more, and what they sent is answered") {

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <iterator>
 #include <memory>
 #include <random>
@@ -96,6 +97,24 @@ TEST_CASE("a folded log has the state and version of every aggregate, and catche
     CHECK(std::distance(all.begin(), all.end()) == static_cast<std::ptrdiff_t>(products));
     CHECK_FALSE(all.find("else"));
   }
+}
+
+TEST_CASE("a log is folded up to any position, and from there on") {
+  history past;
+  past.append({"product", "1"}, version{1}, stock::Enrolled{5, false});
+  past.append({"somebody", "else"}, version{1}, stock::StockAdded{1, {}});
+  past.append({"product", "1"}, version{2}, stock::StockAdded{2, {}});
+  folded_log<Product> all;
+  const auto count_at = [&](std::uint64_t last) {
+    all.catch_up(past.log(), position{last});
+    CHECK(all.through() == position{std::min<std::uint64_t>(last, 3)});
+    return all.find("1") ? all.find("1")->state.count : 0;
+  };
+  CHECK(count_at(0) == 0);
+  CHECK(count_at(1) == 5);
+  CHECK(count_at(2) == 5);
+  CHECK(count_at(3) == 7);
+  CHECK(count_at(4) == 7);
 }
 
 TEST_CASE("an event that cannot be read stops the folding, with everything before it folded and nothing of its aggregate made") {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,11 +28,13 @@ public:
     cairn::version version;  ///< of the last event that is folded
   };
 
-  /// Folds what `store`, the same each time, has beyond what is folded already. Records of other categories are passed over.
+  /// Folds what `store`, the same each time, has beyond what is folded already, and nothing behind position `last`. Records of
+  /// other categories are passed over.
   /// Throws error(errc::unknown_event) where an event cannot be read, error(errc::corrupt_record) where it does not follow its
   /// aggregate's last, and what journal::read_all() throws. What comes before is folded then.
-  void catch_up(const journal& store) {
-    store.read_all(through_ + 1, [this](const record_view& record) {
+  void catch_up(const journal& store, position last = position{std::numeric_limits<std::uint64_t>::max()}) {
+    store.read_all(through_ + 1, [this, last](const record_view& record) {
+      if (record.position > last) return false;
       if (record.stream.category == std::string_view(A::category)) {
         detail::use_event<A>(record, [&](const auto& event) { add(record, event); });
       }
