@@ -2,7 +2,7 @@
 
 #include "index_run.hpp"
 #include "log_walk.hpp"
-#include "prepared_logs.hpp"
+#include "steady_files.hpp"
 #include "wal_check.hpp"
 
 #include <algorithm>
@@ -64,6 +64,7 @@ rocksdb::DBOptions make_db_options() {
   options.max_total_wal_size = std::uint64_t{256} << 20;
   options.max_background_jobs = 2;
   options.bytes_per_sync = 1 << 20;
+  options.writable_file_max_buffer_size = std::size_t{128} << 10;  // what a table is written in at a time
   options.max_open_files = 500;
   options.skip_stats_update_on_db_open = true;
   options.info_log = std::make_shared<silence>();
@@ -228,8 +229,8 @@ rocksdb_database::rocksdb_database(const std::filesystem::path& folder, const ro
   if (environment.env) db_options_.env = environment.env;
   // Appends that no sync waits for gain nothing by it.
   if (how != access::intact && options.durability == durability::synced) {
-    env_ = with_prepared_logs(*db_options_.env, folder_, environment.log_buffer_bytes);
-    db_options_.env = env_.get();
+    files_ = std::make_unique<steady_files>(*db_options_.env, folder_, environment.log_buffer_bytes);
+    db_options_.env = files_->env();
   }
   watcher_ = std::make_shared<watcher>(options.durability == durability::buffered);
   db_options_.listeners = {watcher_};
@@ -260,7 +261,9 @@ void rocksdb_database::open(access how) {
     open_whole();
     // Only now is the folder this store's alone.
     std::error_code failure;
-    for (const auto& unfinished : {index_file(), prepared_log(folder_)}) std::filesystem::remove(unfinished, failure);
+    for (const auto& unfinished : {index_file(), steady_files::prepared_log(folder_)}) {
+      std::filesystem::remove(unfinished, failure);
+    }
   } else {
     open_intact();
   }
@@ -274,12 +277,14 @@ void rocksdb_database::open(access how) {
     release();
     throw;
   }
+  if (files_) files_->set_unhurried(true);
 }
 
 rocksdb_database::~rocksdb_database() { release(); }
 
 void rocksdb_database::release() noexcept {
   if (!db_) return;
+  if (files_) files_->set_unhurried(false);
   for (auto* handle : {default_, log_, index_, snapshots_, meta_}) {
     if (handle) db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
   }
@@ -550,6 +555,7 @@ std::string rocksdb_database::index_file() const { return folder_ + "/index-bein
 
 void rocksdb_database::flush() {
   check_written({}, "flush");
+  if (files_) files_->set_unhurried(false);
   rocksdb::FlushOptions options;
   check(db_->Flush(options, {log_, snapshots_, meta_}), "flush");
 }

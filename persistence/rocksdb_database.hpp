@@ -35,6 +35,7 @@ enum class access {
   intact,    ///< for reading what a damaged store still holds up to the first damage of its write-ahead log; changes nothing
 };
 
+class steady_files;
 struct torn_tail;
 
 /// An open folder. Immovable: RocksDB's handles refer to it.
@@ -110,7 +111,7 @@ private:
   [[noreturn]] void refuse_damaged_records(const std::string& damage) const;
 
   std::string folder_;
-  std::shared_ptr<rocksdb::Env> env_;  // where it is not the one that was given
+  std::unique_ptr<steady_files> files_;  // with synced appends
   rocksdb::DBOptions db_options_;
   rocksdb::ColumnFamilyOptions log_options_;
   rocksdb::ColumnFamilyOptions keyed_options_;  // of the index and the snapshots

@@ -20,7 +20,9 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <mutex>
 #include <rocksdb/write_batch.h>
+#include <unordered_map>
 #include <utility>
 
 namespace cairn {
@@ -51,6 +53,10 @@ public:
 
   void save(stream_view stream, version at, std::string_view bytes) override {
     if (!detail::is_storable(stream)) throw error(errc::invalid_argument, "no aggregate can be called so");
+    const std::lock_guard lock(mutex_);
+    if (const auto known = none_below_.find(detail::stream_table::hash(stream)); known != none_below_.end()) {
+      known->second = std::min(known->second, at);
+    }
     // A snapshot that a power cut takes away is only made again, so none is worth a sync.
     const auto status = database_.db().Put(rocksdb::WriteOptions(), database_.snapshots(), key(stream, at), slice(bytes));
     database_.check_written(status, "save a snapshot of " + to_string(stream));
@@ -68,14 +74,28 @@ public:
 
   void prune(stream_view stream, std::size_t keep) override {
     if (!detail::is_storable(stream)) return;
+    const std::lock_guard lock(mutex_);
+    if (none_below_.size() >= pruned_known_max) none_below_.clear();
+    auto& none_below = none_below_[detail::stream_table::hash(stream)];
+    const auto lowest = key(stream, none_below);
+    const auto bound = slice(lowest);
+    rocksdb::ReadOptions options;
+    options.iterate_lower_bound = &bound;
     const auto prefix = detail::stream_prefix(stream);
-    const auto found = iterate();
+    const auto found = iterate(options);
     rocksdb::WriteBatch batch;
+    auto oldest_kept = none_below;
     found->SeekForPrev(key(stream, version::max()));
-    for (std::size_t seen = 0; here(*found, prefix); found->Prev()) {
-      if (++seen > keep) check(batch.Delete(database_.snapshots(), found->key()), "delete");
+    std::size_t seen = 0;
+    for (auto at = here(*found, prefix); at; found->Prev(), at = here(*found, prefix)) {
+      if (++seen > keep) {
+        check(batch.Delete(database_.snapshots(), found->key()), "delete");
+      } else {
+        oldest_kept = *at;
+      }
     }
     if (batch.Count() > 0) check(database_.db().Write(rocksdb::WriteOptions(), &batch), "delete");
+    none_below = oldest_kept;
   }
 
 private:
@@ -85,8 +105,8 @@ private:
     return key;
   }
 
-  std::unique_ptr<rocksdb::Iterator> iterate() const {
-    return std::unique_ptr<rocksdb::Iterator>(database_.db().NewIterator(rocksdb::ReadOptions(), database_.snapshots()));
+  std::unique_ptr<rocksdb::Iterator> iterate(const rocksdb::ReadOptions& options = {}) const {
+    return std::unique_ptr<rocksdb::Iterator>(database_.db().NewIterator(options, database_.snapshots()));
   }
 
   std::optional<version> here(const rocksdb::Iterator& found, std::string_view prefix) const {
@@ -99,7 +119,14 @@ private:
     database_.check(status, what + " snapshots", errc::journal_unavailable);
   }
 
+  static constexpr std::size_t pruned_known_max = 65'536;
+
   const detail::rocksdb_database& database_;
+  std::mutex mutex_;  // of all that writes
+  /// By an aggregate's hash, a version below which it has no snapshot. Below are the marks of all that were deleted, until tables
+  /// are merged, and a walk through those would make each pruning of a busy aggregate dearer than the one before. Of two with the
+  /// same hash one may keep a snapshot too many.
+  std::unordered_map<std::uint64_t, version> none_below_;
 };
 
 class log_store final : public rocksdb_store {

@@ -2,8 +2,8 @@
 //
 // RocksDB cannot: it takes a record whose length leads beyond the end of the file, or whose type it does not expect, for the tail
 // of an interrupted write, and goes on without it and all that follows, so a flipped bit could cost acknowledged records without
-// a word. And where a log has its space before it is written (prepared_logs.hpp), a power cut may take any sectors of what was
-// not synced, and RocksDB calls that damage. docs/decisions/0007-logs-have-their-space-first.md says how the two are told apart.
+// a word. And where a log has its space before it is written (steady_files.hpp), a power cut may take any sectors of what was
+// not synced, and RocksDB calls that damage. docs/decisions/0007-steady-commits.md says how the two are told apart.
 #pragma once
 
 #include <cstdint>

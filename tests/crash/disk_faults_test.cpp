@@ -242,6 +242,33 @@ TEST_CASE("each command in flight on a failing disk is answered truly: it is sto
        " false acknowledgements");
 }
 
+TEST_CASE("where the next write-ahead log cannot be prepared, the store goes on with an ordinary one") {
+  std::mt19937_64 random(usual_seed);
+  for (const auto what : {fault::kind::write_error, fault::kind::torn_write, fault::kind::sync_error}) {
+    CAPTURE(static_cast<int>(what));
+    const temporary_folder folder;
+    const auto path = folder.path() / "store";
+    const auto prepared = path / "log-being-prepared";
+    witness told;
+    {
+      faulty_disk disk(path);
+      auto store = open_on(disk, path, small(durability::synced, 100'000));
+      disk.inject({.what = what, .files = prepared.filename().string()});
+      while (!disk.struck()) told.append_some(*store, random);
+      // The fault strikes once, so the log after the next is prepared again.
+      while (!disk.has_prepared_log()) told.append_some(*store, random);
+      store.reset();
+      CHECK_FALSE(fs::exists(prepared));
+      disk.leave(remains::everything, random);
+    }
+    std::ofstream(prepared) << "left by a process that was killed";
+    faulty_disk disk(path);
+    const auto store = open_on(disk, path, small(durability::synced));
+    CHECK_FALSE(fs::exists(prepared));
+    CHECK(told.compare(*store).lost == 0);
+  }
+}
+
 // --- a disk that lies ---
 
 TEST_CASE("a write that the disk lost without a word is damage where something was written behind it") {

@@ -374,4 +374,32 @@ TEST_CASE("(child) opens a store that is in use" * doctest::skip()) {
   _exit(kind ? static_cast<int>(*kind) : 0);
 }
 
+TEST_CASE("pruning again and again keeps the newest snapshots, and sees one that was saved below those deleted before") {
+  const temporary_folder folder;
+  const auto journal = rocksdb_journal(folder.path(), {});
+  auto& snapshots = journal->snapshots();
+  const stream_id product("product", "1");
+  const auto there = [&](std::uint64_t at) {
+    const auto found = snapshots.latest(product, version{at});
+    return found && found->version == version{at};
+  };
+  for (std::uint64_t at = 10; at <= 1'000; at += 10) {
+    snapshots.save(product, version{at}, "s");
+    snapshots.prune(product, 2);
+    CHECK(there(at));
+    CHECK((at == 10 || there(at - 10)));
+    CHECK_FALSE(snapshots.latest(product, version{at - std::min<std::uint64_t>(at, 11)}));
+  }
+  snapshots.save(product, version{5}, "an old one");
+  snapshots.save(product, version{500}, "another");
+  snapshots.prune(product, 3);
+  CHECK(there(500));
+  CHECK_FALSE(there(5));
+  snapshots.prune(product, 0);
+  CHECK_FALSE(snapshots.latest(product, version::max()));
+  snapshots.save(product, version{7}, "s");
+  snapshots.prune(product, 1);
+  CHECK(there(7));
+}
+
 }  // namespace cairn::tests

@@ -1,0 +1,49 @@
+// A layer below RocksDB that keeps what it does in the background from those who wait for a commit.
+//
+// Logs have their space before they are written. A sync of a file that grows waits for more than its bytes: the file system also
+// has to write down how long the file is now, and where. A sync of blocks that are there already waits for the bytes alone, in
+// two thirds of the time or less. So while a store is busy, its next log is made ready, as a file of zeros, and RocksDB writes
+// over it.
+//
+// Tables are written at a walk. A full memtable becomes a file of 64 MB, and to write it at a run takes a core and the disk for a
+// tenth of a second, in which every answer is late. There is time until the next one is full, so there are pauses in between.
+//
+// docs/decisions/0007-steady-commits.md has the reasons, and what this means for what a power cut may leave.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace rocksdb {
+class Env;
+}
+
+namespace cairn::detail {
+
+/// For one store. Must be destroyed after it. Thread safety: every member from any thread.
+class steady_files {
+public:
+  /// Over `base`, which must live longer, for the store in `folder`. When a log is half full the next one is prepared, of
+  /// `log_bytes` and an eighth. Where that fails, or is late, the next log is an ordinary one.
+  steady_files(rocksdb::Env& base, const std::string& folder, std::uint64_t log_bytes);
+  ~steady_files();
+
+  /// What RocksDB is to be given.
+  rocksdb::Env* env() const;
+
+  /// Whether tables are written with pauses; not at first. A table that is late, because the next log has been begun, is written
+  /// without them.
+  void set_unhurried(bool unhurried);
+
+  /// The file that is to become the next log of the store in `folder`. Without meaning after a crash.
+  static std::string prepared_log(const std::string& folder);
+
+private:
+  class file_system;
+  class environment;
+  std::shared_ptr<file_system> files_;
+  std::unique_ptr<environment> env_;
+};
+
+}  // namespace cairn::detail
