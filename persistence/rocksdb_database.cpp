@@ -64,7 +64,6 @@ rocksdb::DBOptions make_db_options() {
   options.max_total_wal_size = std::uint64_t{256} << 20;
   options.max_background_jobs = 2;
   options.bytes_per_sync = 1 << 20;
-  options.writable_file_max_buffer_size = std::size_t{128} << 10;  // what a table is written in at a time
   options.max_open_files = 500;
   options.skip_stats_update_on_db_open = true;
   options.info_log = std::make_shared<silence>();
@@ -277,14 +276,14 @@ void rocksdb_database::open(access how) {
     release();
     throw;
   }
-  if (files_) files_->set_unhurried(true);
+  if (files_) files_->start();
 }
 
 rocksdb_database::~rocksdb_database() { release(); }
 
 void rocksdb_database::release() noexcept {
   if (!db_) return;
-  if (files_) files_->set_unhurried(false);
+  if (files_) files_->stop();
   for (auto* handle : {default_, log_, index_, snapshots_, meta_}) {
     if (handle) db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
   }
@@ -415,8 +414,14 @@ void rocksdb_database::mend_write_ahead_logs() {
     if (is_locked(status)) refuse_locked();
     check(status, "lock the folder");
   }
-  const auto found = check_write_ahead_logs(folder_);
+  wal_findings found;
   rocksdb::Status cut;
+  try {
+    found = check_write_ahead_logs(folder_);
+  } catch (...) {
+    db_options_.env->UnlockFile(lock).PermitUncheckedError();
+    throw;
+  }
   for (const auto& tail : found.torn) {
     if (cut.ok()) cut = cut_off(tail);
   }
@@ -555,7 +560,7 @@ std::string rocksdb_database::index_file() const { return folder_ + "/index-bein
 
 void rocksdb_database::flush() {
   check_written({}, "flush");
-  if (files_) files_->set_unhurried(false);
+  if (files_) files_->stop();
   rocksdb::FlushOptions options;
   check(db_->Flush(options, {log_, snapshots_, meta_}), "flush");
 }

@@ -83,7 +83,8 @@ public:
   /// Where the next file of the index is written before it is taken in.
   std::string index_file() const;
 
-  /// Brings all that is in memory to files, so that the next opening has nothing to replay.
+  /// Brings all that is in memory to files, so that the next opening has nothing to replay. To be closed then: what keeps commits
+  /// from waiting for the background ends.
   void flush();
   /// Makes durable what has been appended. Throws error(errc::journal_unavailable).
   void sync_log();

@@ -1,12 +1,13 @@
 #include "steady_files.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -19,7 +20,10 @@ using rocksdb::IODebugContext;
 using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 
+/// Of more than this a sync takes so long that what is gained is less than what the zeros cost.
+constexpr std::uint64_t synced_at_once_max = std::uint64_t{256} << 10;
 constexpr std::size_t prepared_at_once_bytes = std::size_t{256} << 10;
+constexpr std::size_t written_at_once_bytes = std::size_t{128} << 10;
 /// Between pieces of what is not urgent: long enough for a commit, and short enough for a table to be done in half a second.
 constexpr std::chrono::microseconds pause{400};
 
@@ -28,27 +32,41 @@ constexpr std::chrono::microseconds pause{400};
 class steady_files::file_system final : public rocksdb::FileSystemWrapper {
 public:
   file_system(const std::shared_ptr<rocksdb::FileSystem>& files, std::string folder, std::uint64_t log_bytes)
-      : FileSystemWrapper(files), folder_(std::move(folder)), log_bytes_(log_bytes), thread_([this] { prepare_logs(); }) {}
-
-  ~file_system() override {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-      changed_.notify_all();
-    }
-    thread_.join();
-    if (ready_) discard();
-  }
+      : FileSystemWrapper(files), folder_(std::move(folder)), log_bytes_(log_bytes) {}
+  ~file_system() override { stop(); }
 
   const char* Name() const override { return "cairn.steady_files"; }
 
   IOStatus NewWritableFile(const std::string& path, const FileOptions& options, std::unique_ptr<FSWritableFile>* file,
                            IODebugContext* debug) override;
 
-  void set_unhurried(bool unhurried) {
+  // Of a log that is written over, what has been written: a backup must not copy what comes behind.
+  IOStatus GetFileSize(const std::string& path, const IOOptions& options, std::uint64_t* bytes, IODebugContext* debug) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = open_logs_.find(path); found != open_logs_.end()) {
+        *bytes = found->second;
+        return IOStatus::OK();
+      }
+    }
+    return target()->GetFileSize(path, options, bytes, debug);
+  }
+
+  void start() {
+    thread_ = std::thread([this] { prepare_logs(); });
     const std::lock_guard lock(mutex_);
-    unhurried_ = unhurried;
-    changed_.notify_all();
+    working_ = true;
+  }
+
+  void stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      working_ = false;
+      stopping_ = true;
+      changed_.notify_all();
+    }
+    if (thread_.joinable()) thread_.join();
+    if (std::exchange(ready_, false)) discard();
   }
 
 private:
@@ -56,16 +74,23 @@ private:
   class table;
 
   bool is_own(const std::string& path, std::string_view extension) const {
-    return path.ends_with(extension) && path.starts_with(folder_) && path.find('/', folder_.size() + 1) == std::string::npos;
+    return path.ends_with(extension) && path.substr(0, path.rfind('/')) == folder_;
   }
 
   // --- logs ---
 
-  /// From now on the next log will be wanted.
-  void want_log() {
+  /// `path` is written up to here. Where `half`, the next log will be wanted.
+  void note_written(const std::string& path, std::uint64_t bytes, bool half) {
     const std::lock_guard lock(mutex_);
+    open_logs_[path] = bytes;
+    if (!half) return;
     wanted_ = true;
     changed_.notify_all();
+  }
+
+  void note_closed(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    open_logs_.erase(path);
   }
 
   /// Whether one is ready, which is the caller's then.
@@ -87,11 +112,19 @@ private:
       wanted_ = false;
       lock.unlock();
       // It is only faster: where it fails, the next log is as any other, and the disk's trouble is told of where it does harm.
-      const bool made = prepare_log().ok();
+      const bool made = has_room() && prepare_log().ok();
       if (!made) discard();
       lock.lock();
       ready_ = made;
     }
+  }
+
+  std::uint64_t prepared_bytes() const { return log_bytes_ + log_bytes_ / 8; }
+
+  /// What is made ready must not be what others then lack.
+  bool has_room() {
+    std::uint64_t free = 0;
+    return target()->GetFreeSpace(folder_, {}, &free, nullptr).ok() && free / 8 > prepared_bytes();
   }
 
   IOStatus prepare_log() {
@@ -100,9 +133,8 @@ private:
     std::unique_ptr<FSWritableFile> file;
     auto status = target()->NewWritableFile(prepared_log(folder_), options, &file, nullptr);
     const std::string zeros(prepared_at_once_bytes, '\0');
-    const auto size = log_bytes_ + log_bytes_ / 8;
-    for (std::uint64_t at = 0; at < size && status.ok(); at += zeros.size()) {
-      const auto piece = std::min<std::uint64_t>(zeros.size(), size - at);
+    for (std::uint64_t at = 0; at < prepared_bytes() && status.ok(); at += zeros.size()) {
+      const auto piece = std::min<std::uint64_t>(zeros.size(), prepared_bytes() - at);
       status = file->Append({zeros.data(), static_cast<std::size_t>(piece)}, {}, nullptr);
       if (status.ok()) status = file->RangeSync(at, piece, {}, nullptr);
       std::unique_lock lock(mutex_);
@@ -123,46 +155,62 @@ private:
   /// In the course of a table that was begun when there had been so many logs.
   void pause_unless_late(std::uint64_t logs_before) {
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, pause, [&] { return !unhurried_ || logs_begun_ > logs_before || stopping_; });
+    changed_.wait_for(lock, pause, [&] { return !working_ || logs_begun_ > logs_before; });
   }
 
   const std::string folder_;
   const std::uint64_t log_bytes_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  std::map<std::string, std::uint64_t> open_logs_;  // and how far they are written
   bool wanted_ = false;
   bool ready_ = false;
-  bool unhurried_ = false;
+  bool working_ = false;
   bool stopping_ = false;
   std::uint64_t logs_begun_ = 0;
   std::thread thread_;
 };
 
-/// Tells when it is half full.
+/// Tells when it is half full, where it is written in small pieces.
 class steady_files::file_system::log final : public rocksdb::FSWritableFileOwnerWrapper {
 public:
-  log(std::unique_ptr<FSWritableFile> file, file_system& files)
-      : FSWritableFileOwnerWrapper(std::move(file)), files_(files), half_(files.log_bytes_ / 2) {}
+  log(std::unique_ptr<FSWritableFile> file, file_system& files, std::string path)
+      : FSWritableFileOwnerWrapper(std::move(file)), files_(files), path_(std::move(path)), half_(files.log_bytes_ / 2) {
+    files_.note_written(path_, 0, false);
+  }
+  ~log() override { files_.note_closed(path_); }
 
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options, IODebugContext* debug) override {
-    count(data.size());
-    return target()->Append(data, options, debug);
+    return count(data.size(), target()->Append(data, options, debug));
   }
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo& checksum,
                   IODebugContext* debug) override {
-    count(data.size());
-    return target()->Append(data, options, checksum, debug);
+    return count(data.size(), target()->Append(data, options, checksum, debug));
+  }
+  IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
+    ++syncs_;
+    return target()->Sync(options, debug);
+  }
+  IOStatus Close(const IOOptions& options, IODebugContext* debug) override {
+    auto status = target()->Close(options, debug);
+    files_.note_closed(path_);
+    return status;
   }
 
 private:
-  void count(std::size_t more) {
+  IOStatus count(std::size_t more, IOStatus status) {
+    if (!status.ok()) return status;
     const auto before = std::exchange(written_, written_ + more);
-    if (before < half_ && written_ >= half_) files_.want_log();
+    const bool half = before < half_ && written_ >= half_ && written_ < syncs_ * synced_at_once_max;
+    files_.note_written(path_, written_, half);
+    return status;
   }
 
   file_system& files_;
+  const std::string path_;
   const std::uint64_t half_;
   std::uint64_t written_ = 0;
+  std::uint64_t syncs_ = 0;
 };
 
 /// Is written at a walk.
@@ -172,13 +220,16 @@ public:
       : FSWritableFileOwnerWrapper(std::move(file)), files_(files), logs_before_(files.logs_begun()) {}
 
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options, IODebugContext* debug) override {
-    files_.pause_unless_late(logs_before_);
-    return target()->Append(data, options, debug);
+    IOStatus status;
+    for (std::size_t at = 0; at < data.size() && status.ok(); at += written_at_once_bytes) {
+      files_.pause_unless_late(logs_before_);
+      status = target()->Append({data.data() + at, std::min(written_at_once_bytes, data.size() - at)}, options, debug);
+    }
+    return status;
   }
-  IOStatus Append(const rocksdb::Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo& checksum,
+  IOStatus Append(const rocksdb::Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo&,
                   IODebugContext* debug) override {
-    files_.pause_unless_late(logs_before_);
-    return target()->Append(data, options, checksum, debug);
+    return Append(data, options, debug);
   }
 
 private:
@@ -193,7 +244,7 @@ IOStatus steady_files::file_system::NewWritableFile(const std::string& path, con
   if (is_log && begin_log()) opened = target()->ReuseWritableFile(path, prepared_log(folder_), options, file, debug);
   if (!opened.ok()) opened = target()->NewWritableFile(path, options, file, debug);
   if (!opened.ok()) return opened;
-  if (is_log) *file = std::make_unique<log>(std::move(*file), *this);
+  if (is_log) *file = std::make_unique<log>(std::move(*file), *this, path);
   if (is_own(path, ".sst")) *file = std::make_unique<table>(std::move(*file), *this);
   return opened;
 }
@@ -203,6 +254,11 @@ public:
   environment(rocksdb::Env& base, std::shared_ptr<rocksdb::FileSystem> files) : EnvWrapper(&base) {
     file_system_ = std::move(files);
     system_clock_ = base.GetSystemClock();
+  }
+
+  // Some of RocksDB still asks here.
+  rocksdb::Status GetFileSize(const std::string& path, std::uint64_t* bytes) override {
+    return file_system_->GetFileSize(path, {}, bytes, nullptr);
   }
 };
 
@@ -214,7 +270,9 @@ steady_files::~steady_files() = default;
 
 rocksdb::Env* steady_files::env() const { return env_.get(); }
 
-void steady_files::set_unhurried(bool unhurried) { files_->set_unhurried(unhurried); }
+void steady_files::start() { files_->start(); }
+
+void steady_files::stop() { files_->stop(); }
 
 std::string steady_files::prepared_log(const std::string& folder) { return folder + "/log-being-prepared"; }
 

@@ -21,20 +21,23 @@ class Env;
 
 namespace cairn::detail {
 
-/// For one store. Must be destroyed after it. Thread safety: every member from any thread.
+/// For one store. Must be destroyed after it. Thread safety: start() and stop() from one thread, env() from any.
 class steady_files {
 public:
   /// Over `base`, which must live longer, for the store in `folder`. When a log is half full the next one is prepared, of
-  /// `log_bytes` and an eighth. Where that fails, or is late, the next log is an ordinary one.
+  /// `log_bytes` and an eighth; unless it is synced so seldom that it would not pay. Where that fails, or is late, the next log
+  /// is an ordinary one.
   steady_files(rocksdb::Env& base, const std::string& folder, std::uint64_t log_bytes);
   ~steady_files();
 
   /// What RocksDB is to be given.
   rocksdb::Env* env() const;
 
-  /// Whether tables are written with pauses; not at first. A table that is late, because the next log has been begun, is written
-  /// without them.
-  void set_unhurried(bool unhurried);
+  /// Once the folder is locked for this store, and what opening it had to write is written: from now on logs are prepared, and
+  /// tables written with pauses. One that is late, because the next log has been begun, is written without them.
+  void start();
+  /// Before the folder is unlocked: from now on nothing is prepared, and nothing pauses. Again and again is well; start() is not.
+  void stop();
 
   /// The file that is to become the next log of the store in `folder`. Without meaning after a crash.
   static std::string prepared_log(const std::string& folder);

@@ -1,6 +1,7 @@
 // The format is RocksDB's: blocks of 32 KiB; in each, records of a masked CRC-32C (over type and payload), a length, a type
 // (1 whole, 2 first, 3 middle, 4 last) and the payload; fewer than seven bytes at a block's end are zeros. The payloads from a
-// first to a last one make a batch: its sequence number (8 bytes, rising from batch to batch), a count (4 bytes), and entries.
+// first to a last one make a batch: its sequence number (8 bytes, never falling from one to the next), a count (4 bytes), and
+// entries.
 #include "wal_check.hpp"
 
 #include "log_chunk.hpp"
@@ -100,7 +101,8 @@ struct commit {
   std::uint64_t end = 0;
 };
 
-/// What a batch appends to the log; nothing where it does not. The log's keys, positions, are the only ones of eight bytes.
+/// What a batch appends to the log; nothing where it does not. The log's keys are positions, and what they name begins with a
+/// header that is checked against them; no other key is both.
 std::optional<commit> commit_of(std::string_view batch) {
   std::optional<commit> found;
   batch.remove_prefix(batch_head_bytes);
@@ -149,7 +151,9 @@ struct head {
 class log_file {
 public:
   explicit log_file(const std::filesystem::path& path)
-      : path_(path), in_(path, std::ios::binary), size_(std::filesystem::file_size(path)), block_(block_bytes, '\0') {}
+      : path_(path), in_(path, std::ios::binary), size_(std::filesystem::file_size(path)), block_(block_bytes, '\0') {
+    if (!in_) fail();
+  }
 
   std::uint64_t size() const { return size_; }
 
@@ -160,8 +164,8 @@ public:
       in_.clear();
       in_.seekg(static_cast<std::streamoff>(number * block_bytes));
       in_.read(block_.data(), block_bytes);
-      if (in_.bad()) throw std::filesystem::filesystem_error("read", path_, std::make_error_code(std::errc::io_error));
       held_ = static_cast<std::size_t>(in_.gcount());
+      if (in_.bad()) fail();
       number_ = number;
     }
     return std::string_view(block_.data(), held_).substr(std::min<std::size_t>(held_, offset % block_bytes));
@@ -178,6 +182,10 @@ public:
   static std::uint64_t next_block(std::uint64_t offset) { return (offset / block_bytes + 1) * block_bytes; }
 
 private:
+  [[noreturn]] void fail() const {
+    throw std::filesystem::filesystem_error("read", path_, std::make_error_code(std::errc::io_error));
+  }
+
   const std::filesystem::path path_;
   std::ifstream in_;
   const std::uint64_t size_;
@@ -320,10 +328,12 @@ private:
   std::uint64_t look_behind(log_file& file, const std::filesystem::path& path, std::uint64_t offset, std::uint64_t broken) {
     const auto told = "the write-ahead log " + path.filename().string() + " is damaged at byte " + std::to_string(broken);
     const auto behind = next_batch(file, broken);
-    // A log that ends in zeros had its space before it was written. Any other grows only when what is before is there.
+    // A log that ends in zeros had its space before it was written. Any other grows only when what is before is there, so that a
+    // tear leaves it short.
     const bool grew = !file.is_zero_from(file.size() - std::min<std::uint64_t>(file.size(), sector_bytes));
-    if ((grew && behind < file.size()) || whole_but_for_its_head(file.at(broken)) ||
-        !lacks_sectors(file, offset, behind, broken)) {
+    const bool torn =
+        grew ? behind == file.size() && claimed_end(file, broken) > file.size() : lacks_sectors(file, offset, behind, broken);
+    if (!torn || whole_but_for_its_head(file.at(broken))) {
       damage_ = told;
     } else if (torn_.empty() || torn_.back().file != path) {
       if (torn_.empty()) broken_ = told;
@@ -357,7 +367,7 @@ private:
       const auto head = head_in(rest);
       if (!head.begins_batch() || head.length < batch_head_bytes) continue;
       const auto sequence = sequence_of(rest.substr(head_bytes));
-      if (sequence <= sequence_ || sequence - sequence_ > sequence_gap_max) continue;
+      if (sequence_ && (sequence < *sequence_ || sequence - *sequence_ > sequence_gap_max)) continue;
       if (payload_in(rest, head)) return at;
     }
     return std::nullopt;
@@ -371,7 +381,7 @@ private:
   }
 
   std::string batch_;
-  std::uint64_t sequence_ = 0;                  // of the last batch that was read
+  std::optional<std::uint64_t> sequence_;       // of the last batch that was read
   std::optional<std::uint64_t> next_position_;  // behind the last commit that was read
   std::vector<torn_tail> torn_;
   std::string broken_;  // the first of them, as damage

@@ -252,7 +252,10 @@ TEST_CASE("a power cut while a log is written over that had its space before los
       counts.torn += result.torn;
       counts.wrong += result.wrong;
       counts.snapshots_ahead += told.snapshots_ahead(*store);
-      while (!disk.has_prepared_log()) told.append_some(*store, random);
+      for (int calls = 0; !disk.has_prepared_log(); ++calls) {
+        REQUIRE(calls < 10'000);
+        told.append_some(*store, random);
+      }
       counts.acknowledged -= told.acknowledged();
       disk.cut_power_before(disk.operations() + 1 + random() % 40);
       for (;;) told.append_some(*store, random);
