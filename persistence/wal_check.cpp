@@ -328,12 +328,10 @@ private:
   std::uint64_t look_behind(log_file& file, const std::filesystem::path& path, std::uint64_t offset, std::uint64_t broken) {
     const auto told = "the write-ahead log " + path.filename().string() + " is damaged at byte " + std::to_string(broken);
     const auto behind = next_batch(file, broken);
-    // A log that ends in zeros had its space before it was written. Any other grows only when what is before is there, so that a
-    // tear leaves it short.
+    // A log that ends in zeros had its space before it was written. Any other grows only when what is before is there.
     const bool grew = !file.is_zero_from(file.size() - std::min<std::uint64_t>(file.size(), sector_bytes));
-    const bool torn =
-        grew ? behind == file.size() && claimed_end(file, broken) > file.size() : lacks_sectors(file, offset, behind, broken);
-    if (!torn || whole_but_for_its_head(file.at(broken))) {
+    if ((grew && behind < file.size()) || whole_but_for_its_head(file.at(broken)) ||
+        !lacks_sectors(file, offset, behind, broken)) {
       damage_ = told;
     } else if (torn_.empty() || torn_.back().file != path) {
       if (torn_.empty()) broken_ = told;

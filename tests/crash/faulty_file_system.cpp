@@ -75,8 +75,10 @@ void write_zeros(const fs::path& file, std::uint64_t from, std::uint64_t to) {
 /// What is written over needs no new length of the file, so whatever the file system, each sector of it may be there or not.
 /// Returns how many sectors are not.
 std::uint64_t leave_of_prepared_file(const inode& file, remains what, bool newest, std::mt19937_64& random) {
-  const auto end = std::min(fs::file_size(file.kept), file.written);
   if (what == remains::everything || (what == remains::newest_file && newest)) return 0;
+  // RocksDB cuts off the zeros when it closes a log, and does so here without power, too.
+  fs::resize_file(file.kept, std::max<std::uint64_t>(fs::file_size(file.kept), file.prepared));
+  const auto end = std::min<std::uint64_t>(fs::file_size(file.kept), file.written);
   std::uint64_t lost = 0;
   const auto none = what == remains::synced_only || what == remains::newest_file || random() % 4 == 0;
   const auto keeps = 1 + random() % 8;  // of eight sectors

@@ -235,7 +235,7 @@ TEST_CASE("a power cut while a log is written over that had its space before los
   tally counts;
   auto folder = std::make_unique<temporary_folder>();
   witness told;
-  const auto cuts = setting("CAIRN_TEST_ROUNDS", 50);
+  const auto cuts = 3 * setting("CAIRN_TEST_ROUNDS", 50);
   for (std::uint64_t cut = 0; cut < cuts; ++cut) {
     CAPTURE(cut);
     if (cut % 8 == 0) {
