@@ -1,6 +1,7 @@
 #include "steady_files.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <map>
@@ -40,32 +41,22 @@ public:
   IOStatus NewWritableFile(const std::string& path, const FileOptions& options, std::unique_ptr<FSWritableFile>* file,
                            IODebugContext* debug) override;
 
-  // Of a log that is written over, what has been written: a backup must not copy what comes behind.
-  IOStatus GetFileSize(const std::string& path, const IOOptions& options, std::uint64_t* bytes, IODebugContext* debug) override {
-    {
-      const std::lock_guard lock(mutex_);
-      if (const auto found = open_logs_.find(path); found != open_logs_.end()) {
-        *bytes = found->second;
-        return IOStatus::OK();
-      }
-    }
-    return target()->GetFileSize(path, options, bytes, debug);
-  }
+  IOStatus GetFileSize(const std::string& path, const IOOptions& options, std::uint64_t* bytes, IODebugContext* debug) override;
 
   void start() {
-    thread_ = std::thread([this] { prepare_logs(); });
     const std::lock_guard lock(mutex_);
     working_ = true;
+    thread_ = std::thread([this] { prepare_logs(); });
   }
 
   void stop() {
     {
       const std::lock_guard lock(mutex_);
       working_ = false;
-      stopping_ = true;
       changed_.notify_all();
     }
     if (thread_.joinable()) thread_.join();
+    const std::lock_guard lock(mutex_);
     if (std::exchange(ready_, false)) discard();
   }
 
@@ -79,18 +70,21 @@ private:
 
   // --- logs ---
 
-  /// `path` is written up to here. Where `half`, the next log will be wanted.
-  void note_written(const std::string& path, std::uint64_t bytes, bool half) {
+  /// From now on the next one will be wanted.
+  void want_log() {
     const std::lock_guard lock(mutex_);
-    open_logs_[path] = bytes;
-    if (!half) return;
     wanted_ = true;
     changed_.notify_all();
   }
 
-  void note_closed(const std::string& path) {
+  /// `opened` is the one at `path`, until it is null.
+  void note_open(const std::string& path, const log* opened) {
     const std::lock_guard lock(mutex_);
-    open_logs_.erase(path);
+    if (opened) {
+      open_logs_[path] = opened;
+    } else {
+      open_logs_.erase(path);
+    }
   }
 
   /// Whether one is ready, which is the caller's then.
@@ -107,8 +101,8 @@ private:
   void prepare_logs() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [this] { return stopping_ || (wanted_ && !ready_); });
-      if (stopping_) return;
+      changed_.wait(lock, [this] { return !working_ || (wanted_ && !ready_); });
+      if (!working_) return;
       wanted_ = false;
       lock.unlock();
       // It is only faster: where it fails, the next log is as any other, and the disk's trouble is told of where it does harm.
@@ -138,7 +132,7 @@ private:
       status = file->Append({zeros.data(), static_cast<std::size_t>(piece)}, {}, nullptr);
       if (status.ok()) status = file->RangeSync(at, piece, {}, nullptr);
       std::unique_lock lock(mutex_);
-      if (changed_.wait_for(lock, pause, [this] { return stopping_; })) return IOStatus::Aborted();
+      if (changed_.wait_for(lock, pause, [this] { return !working_; })) return IOStatus::Aborted();
     }
     if (status.ok()) status = file->Fsync({}, nullptr);
     if (status.ok()) status = file->Close({}, nullptr);
@@ -162,11 +156,10 @@ private:
   const std::uint64_t log_bytes_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::string, std::uint64_t> open_logs_;  // and how far they are written
+  std::map<std::string, const log*> open_logs_;
   bool wanted_ = false;
   bool ready_ = false;
-  bool working_ = false;
-  bool stopping_ = false;
+  bool working_ = false;  // from start() to stop()
   std::uint64_t logs_begun_ = 0;
   std::thread thread_;
 };
@@ -176,9 +169,11 @@ class steady_files::file_system::log final : public rocksdb::FSWritableFileOwner
 public:
   log(std::unique_ptr<FSWritableFile> file, file_system& files, std::string path)
       : FSWritableFileOwnerWrapper(std::move(file)), files_(files), path_(std::move(path)), half_(files.log_bytes_ / 2) {
-    files_.note_written(path_, 0, false);
+    files_.note_open(path_, this);
   }
-  ~log() override { files_.note_closed(path_); }
+  ~log() override { files_.note_open(path_, nullptr); }
+
+  std::uint64_t written() const { return written_.load(std::memory_order_acquire); }
 
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options, IODebugContext* debug) override {
     return count(data.size(), target()->Append(data, options, debug));
@@ -193,24 +188,24 @@ public:
   }
   IOStatus Close(const IOOptions& options, IODebugContext* debug) override {
     auto status = target()->Close(options, debug);
-    files_.note_closed(path_);
+    files_.note_open(path_, nullptr);
     return status;
   }
 
 private:
   IOStatus count(std::size_t more, IOStatus status) {
     if (!status.ok()) return status;
-    const auto before = std::exchange(written_, written_ + more);
-    const bool half = before < half_ && written_ >= half_ && written_ < syncs_ * synced_at_once_max;
-    files_.note_written(path_, written_, half);
+    const auto before = written_.fetch_add(more, std::memory_order_release);
+    const auto now = before + more;
+    if (before < half_ && now >= half_ && now < syncs_ * synced_at_once_max) files_.want_log();
     return status;
   }
 
   file_system& files_;
   const std::string path_;
   const std::uint64_t half_;
-  std::uint64_t written_ = 0;
-  std::uint64_t syncs_ = 0;
+  std::atomic<std::uint64_t> written_{0};
+  std::atomic<std::uint64_t> syncs_{0};
 };
 
 /// Is written at a walk.
@@ -236,6 +231,19 @@ private:
   file_system& files_;
   const std::uint64_t logs_before_;
 };
+
+// Of a log that is written over, what has been written: a backup must not copy what comes behind.
+IOStatus steady_files::file_system::GetFileSize(const std::string& path, const IOOptions& options, std::uint64_t* bytes,
+                                                IODebugContext* debug) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = open_logs_.find(path); found != open_logs_.end()) {
+      *bytes = found->second->written();
+      return IOStatus::OK();
+    }
+  }
+  return target()->GetFileSize(path, options, bytes, debug);
+}
 
 IOStatus steady_files::file_system::NewWritableFile(const std::string& path, const FileOptions& options,
                                                     std::unique_ptr<FSWritableFile>* file, IODebugContext* debug) {
