@@ -259,10 +259,7 @@ void rocksdb_database::open(access how) {
   if (how != access::intact) {
     open_whole();
     // Only now is the folder this store's alone.
-    std::error_code failure;
-    for (const auto& unfinished : {index_file(), steady_files::prepared_log(folder_)}) {
-      std::filesystem::remove(unfinished, failure);
-    }
+    remove_unfinished_files();
   } else {
     open_intact();
   }
@@ -289,6 +286,18 @@ void rocksdb_database::release() noexcept {
   }
   db_->Close().PermitUncheckedError();
   db_.reset();
+}
+
+// What a killed process left half done.
+void rocksdb_database::remove_unfinished_files() const {
+  std::error_code failure;
+  for (const auto& unfinished : {index_file(), steady_files::prepared_log(folder_)}) {
+    std::filesystem::remove(unfinished, failure);
+  }
+  std::error_code unreadable;
+  for (std::filesystem::directory_iterator at(folder_, unreadable), end; !unreadable && at != end; at.increment(unreadable)) {
+    if (at->path().native().ends_with(steady_files::leaving)) std::filesystem::remove(at->path(), failure);
+  }
 }
 
 void rocksdb_database::refuse(errc code, const std::string& what) const { throw error(code, folder_ + ": " + what); }

@@ -106,6 +106,7 @@ private:
   void read_meta(access how);
   void write_meta(bool fresh);
   void make_empty(rocksdb::ColumnFamilyHandle*& family, const std::string& name);
+  void remove_unfinished_files() const;
   void release() noexcept;
   [[noreturn]] void refuse(errc code, const std::string& what) const;
   [[noreturn]] void refuse_locked() const;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <rocksdb/env.h>
@@ -27,6 +28,10 @@ constexpr std::size_t prepared_at_once_bytes = std::size_t{256} << 10;
 constexpr std::size_t written_at_once_bytes = std::size_t{128} << 10;
 /// Between pieces of what is not urgent: long enough for a commit, and short enough for a table to be done in half a second.
 constexpr std::chrono::microseconds pause{400};
+/// A log is taken away in so many pieces, of 256 KiB, and a table in pieces of that size.
+constexpr std::uint64_t pieces_of_a_log = 256;
+/// More at once are deleted as usual, so that the disk is not full of them.
+constexpr std::size_t leaving_max = 8;
 
 }  // namespace
 
@@ -43,10 +48,16 @@ public:
 
   IOStatus GetFileSize(const std::string& path, const IOOptions& options, std::uint64_t* bytes, IODebugContext* debug) override;
 
+  IOStatus DeleteFile(const std::string& path, const IOOptions& options, IODebugContext* debug) override {
+    if (let_leave(path)) return IOStatus::OK();
+    return target()->DeleteFile(path, options, debug);
+  }
+
   void start() {
     const std::lock_guard lock(mutex_);
     working_ = true;
-    thread_ = std::thread([this] { prepare_logs(); });
+    preparing_ = std::thread([this] { prepare_logs(); });
+    taking_away_ = std::thread([this] { take_files_away(); });
   }
 
   void stop() {
@@ -55,9 +66,12 @@ public:
       working_ = false;
       changed_.notify_all();
     }
-    if (thread_.joinable()) thread_.join();
+    for (auto* thread : {&preparing_, &taking_away_}) {
+      if (thread->joinable()) thread->join();
+    }
     const std::lock_guard lock(mutex_);
-    if (std::exchange(ready_, false)) discard();
+    if (std::exchange(ready_, false)) discard(prepared_log(folder_));
+    for (const auto& path : std::exchange(leaving_, {})) discard(path);
   }
 
 private:
@@ -96,7 +110,8 @@ private:
     return std::exchange(ready_, false);
   }
 
-  void discard() { target()->DeleteFile(prepared_log(folder_), {}, nullptr).PermitUncheckedError(); }
+  /// Opening the store looks for what cannot be deleted now.
+  void discard(const std::string& path) { target()->DeleteFile(path, {}, nullptr).PermitUncheckedError(); }
 
   void prepare_logs() {
     std::unique_lock lock(mutex_);
@@ -107,7 +122,7 @@ private:
       lock.unlock();
       // It is only faster: where it fails, the next log is as any other, and the disk's trouble is told of where it does harm.
       const bool made = has_room() && prepare_log().ok();
-      if (!made) discard();
+      if (!made) discard(prepared_log(folder_));
       lock.lock();
       ready_ = made;
     }
@@ -152,6 +167,65 @@ private:
     changed_.wait_for(lock, pause, [&] { return !working_ || logs_begun_ > logs_before; });
   }
 
+  // --- what is deleted ---
+
+  /// Renames a file that is to be taken away piece by piece. Not where it is too small to matter, or has another name that keeps
+  /// it.
+  bool let_leave(const std::string& path) {
+    if (!is_own(path, ".log") && !is_own(path, ".sst")) return false;
+    std::uint64_t bytes = 0;
+    std::uint64_t names = 0;
+    if (!target()->GetFileSize(path, {}, &bytes, nullptr).ok() || bytes <= leaving_piece()) return false;
+    if (!target()->NumFileLinks(path, {}, &names, nullptr).ok() || names != 1) return false;
+    const std::lock_guard lock(mutex_);
+    if (!working_ || leaving_.size() >= leaving_max) return false;
+    auto renamed = path + std::string(leaving);
+    if (!target()->RenameFile(path, renamed, {}, nullptr).ok()) return false;
+    leaving_.push_back(std::move(renamed));
+    changed_.notify_all();
+    return true;
+  }
+
+  void take_files_away() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [this] { return !working_ || !leaving_.empty(); });
+      if (!working_) return;
+      const auto path = leaving_.front();
+      lock.unlock();
+      shorten(path);
+      lock.lock();
+      if (!working_) return;
+      discard(path);
+      leaving_.pop_front();
+    }
+  }
+
+  /// Piece by piece. Where that fails, what is left goes at once.
+  void shorten(const std::string& path) {
+    // The new name first: what a power cut brings back under the old one must be whole.
+    std::unique_ptr<rocksdb::FSDirectory> names;
+    if (!target()->NewDirectory(folder_, {}, &names, nullptr).ok() || !names->Fsync({}, nullptr).ok()) return;
+    std::uint64_t bytes = 0;
+    std::unique_ptr<FSWritableFile> file;
+    if (!target()->GetFileSize(path, {}, &bytes, nullptr).ok()) return;
+    if (!target()->ReopenWritableFile(path, {}, &file, nullptr).ok()) return;
+    while (bytes > leaving_piece()) {
+      bytes -= leaving_piece();
+      if (!file->Truncate(bytes, {}, nullptr).ok()) break;
+      std::unique_lock lock(mutex_);
+      if (changed_.wait_for(lock, pause, [this] { return !working_; })) break;
+    }
+    file->Close({}, nullptr).PermitUncheckedError();
+  }
+
+  std::uint64_t leaving_piece() const { return std::max<std::uint64_t>(1, log_bytes_ / pieces_of_a_log); }
+
+  bool is_working() const {
+    const std::lock_guard lock(mutex_);
+    return working_;
+  }
+
   const std::string folder_;
   const std::uint64_t log_bytes_;
   mutable std::mutex mutex_;
@@ -161,14 +235,18 @@ private:
   bool ready_ = false;
   bool working_ = false;  // from start() to stop()
   std::uint64_t logs_begun_ = 0;
-  std::thread thread_;
+  std::deque<std::string> leaving_;
+  std::thread preparing_;
+  std::thread taking_away_;
 };
 
 /// Tells when it is half full, where it is written in small pieces.
 class steady_files::file_system::log final : public rocksdb::FSWritableFileOwnerWrapper {
 public:
-  log(std::unique_ptr<FSWritableFile> file, file_system& files, std::string path)
-      : FSWritableFileOwnerWrapper(std::move(file)), files_(files), path_(std::move(path)), half_(files.log_bytes_ / 2) {
+  /// Over the first `space` bytes, which are zeros.
+  log(std::unique_ptr<FSWritableFile> file, file_system& files, std::string path, std::uint64_t space)
+      : FSWritableFileOwnerWrapper(std::move(file)), files_(files), path_(std::move(path)), space_(space),
+        half_(files.log_bytes_ / 2) {
     files_.note_open(path_, this);
   }
   ~log() override { files_.note_open(path_, nullptr); }
@@ -186,8 +264,15 @@ public:
     ++syncs_;
     return target()->Sync(options, debug);
   }
+  // What has its space needs no more; and a file that was never given any is not cut when it is closed. To cut the zeros off
+  // takes as long as to delete them, so they stay while commits could wait for that.
+  void PrepareWrite(std::size_t offset, std::size_t bytes, const IOOptions& options, IODebugContext* debug) override {
+    if (offset + bytes > space_) target()->PrepareWrite(offset, bytes, options, debug);
+  }
   IOStatus Close(const IOOptions& options, IODebugContext* debug) override {
-    auto status = target()->Close(options, debug);
+    auto status = IOStatus::OK();
+    if (space_ > written() && !files_.is_working()) status = target()->Truncate(written(), options, debug);
+    if (auto closed = target()->Close(options, debug); status.ok()) status = closed;
     files_.note_open(path_, nullptr);
     return status;
   }
@@ -203,6 +288,7 @@ private:
 
   file_system& files_;
   const std::string path_;
+  const std::uint64_t space_;
   const std::uint64_t half_;
   std::atomic<std::uint64_t> written_{0};
   std::atomic<std::uint64_t> syncs_{0};
@@ -248,11 +334,15 @@ IOStatus steady_files::file_system::GetFileSize(const std::string& path, const I
 IOStatus steady_files::file_system::NewWritableFile(const std::string& path, const FileOptions& options,
                                                     std::unique_ptr<FSWritableFile>* file, IODebugContext* debug) {
   const bool is_log = is_own(path, ".log");
+  std::uint64_t space = 0;
   auto opened = IOStatus::NotFound();
-  if (is_log && begin_log()) opened = target()->ReuseWritableFile(path, prepared_log(folder_), options, file, debug);
+  if (is_log && begin_log()) {
+    opened = target()->ReuseWritableFile(path, prepared_log(folder_), options, file, debug);
+    if (opened.ok()) space = prepared_bytes();
+  }
   if (!opened.ok()) opened = target()->NewWritableFile(path, options, file, debug);
   if (!opened.ok()) return opened;
-  if (is_log) *file = std::make_unique<log>(std::move(*file), *this, path);
+  if (is_log) *file = std::make_unique<log>(std::move(*file), *this, path, space);
   if (is_own(path, ".sst")) *file = std::make_unique<table>(std::move(*file), *this);
   return opened;
 }
@@ -268,6 +358,7 @@ public:
   rocksdb::Status GetFileSize(const std::string& path, std::uint64_t* bytes) override {
     return file_system_->GetFileSize(path, {}, bytes, nullptr);
   }
+  rocksdb::Status DeleteFile(const std::string& path) override { return file_system_->DeleteFile(path, {}, nullptr); }
 };
 
 steady_files::steady_files(rocksdb::Env& base, const std::string& folder, std::uint64_t log_bytes)

@@ -8,12 +8,16 @@
 // Tables are written at a walk. A full memtable becomes a file of 64 MB, and to write it at a run takes a core and the disk for a
 // tenth of a second, in which every answer is late. There is time until the next one is full, so there are pauses in between.
 //
+// Files are taken away at a walk. To delete a log of 64 MB is one call, for which a disk that is told what is free (`discard`)
+// had nothing else to do for 20 ms. Cut short piece by piece, with pauses, it is hardly seen.
+//
 // docs/decisions/0007-steady-commits.md has the reasons, and what this means for what a power cut may leave.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace rocksdb {
 class Env;
@@ -33,14 +37,19 @@ public:
   /// What RocksDB is to be given.
   rocksdb::Env* env() const;
 
-  /// Once the folder is locked for this store, and what opening it had to write is written: from now on logs are prepared, and
-  /// tables written with pauses. One that is late, because the next log has been begun, is written without them.
+  /// Once the folder is locked for this store, and what opening it had to write is written: from now on logs are prepared, tables
+  /// are written with pauses, and files taken away with pauses. A table that is late, because the next log has been begun, is
+  /// written without them.
   void start();
-  /// Before the folder is unlocked: from now on nothing is prepared, and nothing pauses. Again and again is well; start() is not.
+  /// Before the folder is unlocked: from now on nothing is prepared, nothing pauses, and what is deleted is gone at once. Again
+  /// and again is well; start() is not.
   void stop();
 
   /// The file that is to become the next log of the store in `folder`. Without meaning after a crash.
   static std::string prepared_log(const std::string& folder);
+
+  /// How the name of a file ends that is being taken away. Without meaning after a crash.
+  static constexpr std::string_view leaving = ".leaving";
 
 private:
   class file_system;

@@ -215,6 +215,12 @@ public:
     note({*name_of(to), names_.at(*name_of(from)), {}});
     return IOStatus::OK();
   }
+  // But for the one by which it is kept here.
+  IOStatus NumFileLinks(const std::string& path, const IOOptions& options, std::uint64_t* links, IODebugContext* debug) override {
+    auto status = target()->NumFileLinks(path, options, links, debug);
+    if (status.ok() && name_of(path)) --*links;
+    return status;
+  }
   IOStatus Truncate(const std::string&, std::size_t, const IOOptions&, IODebugContext*) override {
     return IOStatus::NotSupported("cairn cuts files that are open");
   }
