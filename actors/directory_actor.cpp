@@ -1,8 +1,9 @@
 // The directory: finds an aggregate's actor by name, makes it when it is needed and ends it when it is not.
 //
-// Several directories share the aggregates by hash, each an actor: no lock, and none of them is the bottleneck. All commands of
-// one aggregate pass through one directory, which is why passivation loses nothing: the directory forwards up to the message
-// that ends the actor, keeps what comes after, and hands it to the next incarnation.
+// Several directories share the aggregates by hash. All commands of one aggregate pass through one directory, one after another
+// under its lock, which is why passivation loses nothing: the directory forwards up to the message that ends the actor, keeps
+// what comes after, and hands it to the next incarnation. Whoever asks does that on its own thread, without a message to the
+// directory; the directory is an actor for what it must be told: that an aggregate has ended, that time passes, the drain.
 #include <cairn/actors/crew.hpp>
 
 #include "aggregate_actor.hpp"
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <deque>
 #include <list>
+#include <mutex>
 #include <unordered_map>
 #include <vector>
 
@@ -28,27 +30,34 @@ public:
       : caf::event_based_actor(config), shared_(shared), crew_(colleagues),
         live_max_(std::max<std::size_t>(1, shared.bounds.live_aggregates_max / directories)) {}
 
-  const char* name() const override { return "cairn.directory"; }
+  const char* name() const override { return actor_name; }
+
+  /// From any thread. Completes nothing on it while the lock is held. What is made ready goes to `then`, or to the scheduler.
+  void forward(operation_ptr asked, caf::execution_unit* then) noexcept {
+    locked(then, [&] { forward(std::move(asked)); });
+  }
+  void forward(std::vector<operation_ptr>&& all, caf::execution_unit* then) noexcept {
+    locked(then, [&] { forward(std::move(all)); });
+  }
 
   caf::behavior make_behavior() override {
     set_exception_handler(end_process);
     schedule_idle_check();
     return {
-        [this](perform& message) { forward(std::move(message.what)); },
-        [this](perform_many& message) { forward(std::move(message.what)); },
-        [this](const aggregate_ended& message) { take_end(*static_cast<entry*>(message.entry), message.settled); },
-        [this](const look_for_idle&) {
-          ++tick_;
-          ++epoch_;
-          while (!by_use_.empty() && tick_ - by_use_.front()->used_tick > ticks_until_idle) end(*by_use_.front(), true);
-          schedule_idle_check();
+        [this](perform& message) { forward(std::move(message.what), context()); },
+        [this](perform_many& message) { forward(std::move(message.what), context()); },
+        [this](const aggregate_ended& message) {
+          locked(context(), [&] { take_end(*static_cast<entry*>(message.entry), message.settled); });
         },
-        [this](const drain_directory& message) { drain(message); },
+        [this](const look_for_idle&) { end_idle(); },
+        [this](const drain_directory& message) { locked(context(), [&] { drain(message); }); },
         [this](const finish&) { quit(); },
     };
   }
 
 private:
+  static constexpr auto actor_name = "cairn.directory";
+
   // An aggregate is idle after this many whole ticks without a command, so between one and one and a quarter times
   // passivate_after.
   static constexpr std::uint64_t ticks_until_idle = 4;
@@ -81,12 +90,29 @@ private:
     status is = status::waiting;
   };
 
+  // What ends meanwhile, in a dead actor's mailbox say, is told without the lock. What has no memory ends the process, whichever
+  // thread it is on: an entry that is half made would keep its aggregate for ever.
+  template <class Do>
+  void locked(caf::execution_unit* then, Do what) noexcept {
+    const deferred_answers told_later;
+    const std::lock_guard lock(mutex_);
+    then_ = then;
+    try {
+      what();
+    } catch (...) { end_process_of(actor_name); }
+  }
+
+  template <class Message>
+  void hand(const caf::actor& to, Message&& message) {
+    to->enqueue(caf::make_mailbox_element(nullptr, caf::make_message_id(), {}, std::forward<Message>(message)), then_);
+  }
+
   void forward(operation_ptr asked) {
-    if (gate_) return refuse(*asked);
+    if (gate_) return refuse(std::move(asked));
     auto& known = entry_of(*asked);
     if (known.is == status::live) {
       touch(known);
-      send(known.actor, perform{std::move(asked)});
+      hand(known.actor, perform{std::move(asked)});
     } else {
       known.kept.push(std::move(asked));
     }
@@ -97,7 +123,7 @@ private:
     entry* known = nullptr;
     for (auto& asked : all) {
       if (gate_) {
-        refuse(*asked);
+        refuse(std::move(asked));
         continue;
       }
       if (!known || *known->stream != asked->stream()) known = &entry_of(*asked);
@@ -115,14 +141,17 @@ private:
 
   void hand_over_kept(entry& to) {
     if (to.kept.empty()) return;
-    if (to.kept.size() == 1) return send(to.actor, perform{to.kept.pop()});
+    if (to.kept.size() == 1) return hand(to.actor, perform{to.kept.pop()});
     perform_many all;
     all.what.reserve(to.kept.size());
     while (!to.kept.empty()) all.what.push_back(to.kept.pop());
-    send(to.actor, std::move(all));
+    hand(to.actor, std::move(all));
   }
 
-  static void refuse(operation& asked) { asked.complete(outcome::failed(errc::draining, to_string(asked.stream()))); }
+  static void refuse(operation_ptr asked) {
+    const auto name = to_string(asked->stream());
+    deferred_answers::complete(std::move(asked), outcome::failed(errc::draining, name));
+  }
 
   // Where there is none it is made, and has an actor at once if there is room.
   entry& entry_of(const operation& asked) {
@@ -168,7 +197,7 @@ private:
     needed.used_epoch = epoch_;
     needed.used_tick = tick_;
     needed.place = by_use_.insert(by_use_.end(), &needed);
-    needed.actor = spawn<aggregate_actor, caf::lazy_init>(shared_, crew_, *needed.type, needed.stream->id);
+    needed.actor = home_system().spawn<aggregate_actor, caf::lazy_init>(shared_, crew_, *needed.type, needed.stream->id);
     needed.actor->attach_functor([directory = caf::actor_cast<caf::actor>(this), ended = &needed](const caf::error& why) {
       caf::anon_send(directory, aggregate_ended{ended, !why});
     });
@@ -181,7 +210,25 @@ private:
     ++ending_;
     shared_.stats.passivations.fetch_add(1, std::memory_order_relaxed);
     hand_over_kept(chosen);
-    send(chosen.actor, passivate{snapshot});
+    hand(chosen.actor, passivate{snapshot});
+  }
+
+  // A few at a time, so that nobody who asks waits long for the lock.
+  void end_idle() {
+    constexpr std::size_t at_once = 64;
+    locked(context(), [&] {
+      ++tick_;
+      ++epoch_;
+    });
+    for (bool more = true; more;) {
+      locked(context(), [&] {
+        for (auto left = at_once; left > 0 && more; --left) {
+          more = !by_use_.empty() && tick_ - by_use_.front()->used_tick > ticks_until_idle;
+          if (more) end(*by_use_.front(), true);
+        }
+      });
+    }
+    schedule_idle_check();
   }
 
   // The actor is gone: because it was told to, or because something killed it. Only here is an entry forgotten, and each actor
@@ -217,7 +264,7 @@ private:
   void drain(const drain_directory& message) {
     gate_ = message.gate;
     const auto refuse_kept = [](entry& known) {
-      while (!known.kept.empty()) refuse(*known.kept.pop());
+      while (!known.kept.empty()) refuse(known.kept.pop());
     };
     for (auto* never_made : std::exchange(waiting_, {})) {
       refuse_kept(*never_made);
@@ -241,7 +288,9 @@ private:
 
   shared_context& shared_;
   const crew& crew_;
-  std::size_t live_max_;
+  const std::size_t live_max_;
+  std::mutex mutex_;  // for all below
+  caf::execution_unit* then_ = nullptr;
   std::unordered_map<stream_id, entry, hash_once, stream_equal> entries_;
   std::list<entry*> by_use_;    // the live ones, least recently used first
   std::deque<entry*> waiting_;  // those without an actor, in order of arrival
@@ -261,13 +310,34 @@ caf::actor spawn_directory(caf::actor_system& system, shared_context& shared, co
   return system.spawn<directory_actor>(shared, colleagues, directories);
 }
 
-void send_to_directories(const crew& staff, std::vector<operation_ptr> asked) {
-  if (asked.empty()) return;
-  std::vector<perform_many> sorted(staff.directories.size());
-  for (auto& one : asked) sorted[one->hash() % sorted.size()].what.push_back(std::move(one));
+namespace {
+
+// Each directory with its part, in order.
+template <class Hand>
+void sort_by_directory(const crew& staff, std::vector<operation_ptr> asked, Hand hand) {
+  std::vector<std::vector<operation_ptr>> sorted(staff.directories.size());
+  for (auto& one : asked) sorted[one->hash() % sorted.size()].push_back(std::move(one));
   for (std::size_t place = 0; place < sorted.size(); ++place) {
-    if (!sorted[place].what.empty()) caf::anon_send(staff.directories[place], std::move(sorted[place]));
+    if (!sorted[place].empty()) hand(staff.directories[place], std::move(sorted[place]));
   }
+}
+
+}  // namespace
+
+void send_to_directories(const crew& staff, std::vector<operation_ptr> asked) {
+  sort_by_directory(staff, std::move(asked), [](const caf::actor& directory, std::vector<operation_ptr>&& part) {
+    caf::anon_send(directory, perform_many{std::move(part)});
+  });
+}
+
+void pass_through_directory(const crew& staff, operation_ptr asked) {
+  caf::actor_cast<directory_actor*>(staff.directory_for(asked->hash()))->forward(std::move(asked), nullptr);
+}
+
+void pass_through_directories(const crew& staff, std::vector<operation_ptr> asked, caf::execution_unit& then) {
+  sort_by_directory(staff, std::move(asked), [&](const caf::actor& directory, std::vector<operation_ptr>&& part) {
+    caf::actor_cast<directory_actor*>(directory)->forward(std::move(part), &then);
+  });
 }
 
 caf::actor spawn_aggregate(caf::actor_system& system, shared_context& shared, const crew& colleagues, const aggregate_type& type,

@@ -77,12 +77,12 @@ public:
   }
   ~engine_on_threads() override { drain_once(true); }
 
-  void submit(operation_ptr asked) override {
-    const auto& directory = staff_.directory_for(asked->hash());
-    caf::anon_send(directory, perform{std::move(asked)});
-  }
+  void submit(operation_ptr asked) override { pass_through_directory(staff_, std::move(asked)); }
 
-  void submit_many(std::vector<operation_ptr> asked) override { send_to_directories(staff_, std::move(asked)); }
+  void submit_many(std::vector<operation_ptr> asked) override {
+    work_pool::made_ready together(static_cast<work_pool&>(system_->scheduler()));
+    pass_through_directories(staff_, std::move(asked), together);
+  }
 
   void read(std::size_t hash, std::shared_ptr<read_job> job) override {
     caf::anon_send(staff_.reader_for(hash), read_request{std::move(job)});

@@ -2,6 +2,7 @@
 //
 // It gathers appends, and sends itself one message behind whatever is queued; when that comes up, all that came before it is one
 // group commit. Each aggregate then gets one answer for all of its appends in the batch.
+#include <cairn/actors/answers_together.hpp>
 #include <cairn/actors/crew.hpp>
 
 #include "standing_actor.hpp"
@@ -127,13 +128,33 @@ private:
       }
     }
     shared_.stats.events.fetch_add(events, std::memory_order_relaxed);
+    settle_results();
     for (auto& [to, answers, result] : results_) {
-      // A test sees every result; with threads, an aggregate is not woken for what can be done here.
-      const bool settled = threading_ == threading::own && answers && result.code == errc{} &&
-                           answers->settle_unless_wanted(result.incarnation, result.appends, result.durable_through);
-      if (!settled && to) send(caf::actor_cast<caf::actor>(to), std::move(result));
+      if (to) send(caf::actor_cast<caf::actor>(to), std::move(result));
     }
     results_.clear();
+  }
+
+  // With threads, an aggregate is not woken for what can be done here. A test sees every result. Leaves what is for the
+  // aggregates.
+  void settle_results() {
+    if (threading_ != threading::own) return;
+    handing_over_.clear();
+    std::size_t left = 0;
+    {
+      answers_together together;
+      for (auto& one : results_) {
+        auto& [to, answers, result] = one;
+        auto settled = pending_answers::settling::wanted;
+        if (answers && result.code == errc{}) {
+          settled = answers->settle_unless_wanted(result.incarnation, result.appends, result.durable_through);
+        }
+        if (settled == pending_answers::settling::handing_over) handing_over_.push_back(answers);
+        if (settled == pending_answers::settling::wanted) std::swap(results_[left++], one);
+      }
+    }
+    for (auto* answers : handing_over_) answers->handed_over();
+    results_.resize(left);
   }
 
   // Groups the batch by sender through an open-addressed table: a hash map's nodes would cost an allocation for each append.
@@ -168,6 +189,7 @@ private:
   std::vector<atomic_append> appends_;
   std::vector<append_outcome> outcomes_;
   std::vector<pending_result> results_;
+  std::vector<pending_answers*> handing_over_;
   std::vector<std::uint32_t> table_;
 };
 

@@ -26,6 +26,32 @@ void draft::add(std::string_view type, std::uint32_t schema_version, std::string
 
 const command_options default_options;
 
+namespace {
+
+thread_local operation_queue* deferred = nullptr;  // of the outermost deferred_answers
+
+}  // namespace
+
+deferred_answers::deferred_answers() noexcept : outermost_(deferred == nullptr) {
+  if (outermost_) deferred = &waiting_;
+}
+
+deferred_answers::~deferred_answers() {
+  if (!outermost_) return;
+  deferred = nullptr;
+  while (!waiting_.empty()) operation::complete(waiting_.pop());
+}
+
+void deferred_answers::complete(operation_ptr asked, outcome&& answer) noexcept {
+  if (asked->completed()) return;
+  asked->held = std::move(answer);
+  if (deferred) {
+    deferred->push(std::move(asked));
+  } else {
+    operation::complete(std::move(asked));
+  }
+}
+
 operation::operation(const aggregate_type& type, std::string id, boxed_options options)
     : type_(type), id_(std::move(id)), hash_(stream_hash{}({type.category, id_})), options_(std::move(options)) {}
 
@@ -52,7 +78,7 @@ void operation::end() noexcept {
   if (completed_) {
     delete this;
   } else {
-    complete(outcome::failed(errc::abandoned, to_string(stream())));
+    deferred_answers::complete(operation_ptr(this), outcome::failed(errc::abandoned, to_string(stream())));
   }
 }
 

@@ -22,15 +22,22 @@ bool pending_answers::begin_append(std::uint32_t most) {
   return false;
 }
 
+operation_queue pending_answers::take_ready() {
+  operation_queue ready;
+  while (!waiting_.empty() && waiting_.front().after <= durable()) ready.push(waiting_.pop());
+  return ready;
+}
+
 // The lock is not held while answers are given, and another thread may find the next ones ready meanwhile. It leaves them to
 // whoever is at it, or they would overtake.
 void pending_answers::answer_ready(std::unique_lock<std::mutex>& lock) {
   if (answering_) return;
   answering_ = true;
-  for (;;) {
-    operation_queue ready;
-    while (!waiting_.empty() && waiting_.front().after <= durable()) ready.push(waiting_.pop());
-    if (ready.empty()) break;
+  answer_until_none_is_ready(lock);
+}
+
+void pending_answers::answer_until_none_is_ready(std::unique_lock<std::mutex>& lock) {
+  for (auto ready = take_ready(); !ready.empty(); ready = take_ready()) {
     lock.unlock();
     while (!ready.empty()) operation::complete(ready.pop());
     lock.lock();
@@ -50,11 +57,24 @@ void pending_answers::settle(std::uint32_t appends, version through) {
   settle(lock, appends, through);
 }
 
-bool pending_answers::settle_unless_wanted(std::uint64_t incarnation, std::uint32_t appends, version through) {
+pending_answers::settling pending_answers::settle_unless_wanted(std::uint64_t incarnation, std::uint32_t appends,
+                                                                version through) {
   std::unique_lock lock(mutex_);
-  if (results_wanted_ || incarnation != incarnation_) return false;
-  settle(lock, appends, through);
-  return true;
+  if (results_wanted_ || incarnation != incarnation_) return settling::wanted;
+  appends_in_flight_ -= std::min(appends_in_flight_, appends);
+  if (through > durable()) durable_.store(through.value, std::memory_order_release);
+  if (answering_) return settling::done;  // whoever is at it takes these as well
+  auto ready = take_ready();
+  if (ready.empty()) return settling::done;
+  answering_ = true;
+  lock.unlock();
+  while (!ready.empty()) operation::complete(ready.pop());
+  return settling::handing_over;
+}
+
+void pending_answers::handed_over() {
+  std::unique_lock lock(mutex_);
+  answer_until_none_is_ready(lock);
 }
 
 void pending_answers::want_results(bool wanted) {

@@ -31,6 +31,18 @@ public:
   void enqueue(caf::resumable* ready) override { put({&ready, 1}, shared_); }
   caf::actor_clock& clock() noexcept override { return clock_; }
 
+  /// Gathers what a thread from outside makes ready, and hands all of it to the pool at its end.
+  class made_ready final : public caf::execution_unit {
+  public:
+    explicit made_ready(work_pool& pool) : caf::execution_unit(&pool.system()), pool_(pool) {}
+    ~made_ready() override { pool_.put(ready_, pool_.shared_); }
+    void exec_later(caf::resumable* ready) override { ready_.push_back(ready); }
+
+  private:
+    work_pool& pool_;
+    std::vector<caf::resumable*> ready_;
+  };
+
 protected:
   void start() override;
   void stop() override;

@@ -98,6 +98,7 @@ struct runtime_core::implementation final : actors::doorkeeper {
 
   // Lets in as many of those that wait as have a place, and wakes the drain when nobody is left.
   void admit_waiting() noexcept {
+    const actors::deferred_answers told_later;
     std::lock_guard lock(mutex);
     while (!waiting.empty() && take_place()) {
       auto next = waiting.pop();

@@ -10,17 +10,15 @@
 #include <cairn/answer.hpp>
 #include <cairn/batch.hpp>
 #include <cairn/command_options.hpp>
+#include <cairn/completion.hpp>
 #include <cairn/journal.hpp>
 #include <cairn/time.hpp>
 
 // Boost 1.74's awaitable.hpp uses std::exchange without including it.
 #include <utility>
 
-#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/bind_executor.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -88,100 +86,6 @@ public:
 private:
   struct implementation;
   std::unique_ptr<implementation> self_;
-};
-
-inline boost::system::error_code as_asio_code(errc code) noexcept {
-  return code == errc{} ? boost::system::error_code{} : make_asio_code(code);
-}
-
-/// A completion handler with the work that keeps its executor alive until it is called.
-template <class Handler>
-class completion {
-public:
-  explicit completion(Handler handler) : handler_(std::move(handler)), work_(boost::asio::get_associated_executor(handler_)) {}
-
-  /// Posts the handler with its arguments. Of this and answer(), one is called, once.
-  template <class... Value>
-  void operator()(errc code, Value... value) {
-    post(as_asio_code(code), std::move(value)...);
-  }
-  template <class... Argument>
-  void post(Argument... argument) {
-    // The work goes along: once the handler has run, its execution context may be gone.
-    const auto executor = work_.get_executor();
-    auto call = [handler = std::move(handler_), work = std::move(work_), ... argument = std::move(argument)]() mutable {
-      std::move(handler)(std::move(argument)...);
-    };
-    boost::asio::post(executor, boost::asio::bind_executor(executor, std::move(call)));
-  }
-
-  /// Posts the handler with what `Make` makes of the operation, (errc, value), in which this completion lives.
-  template <class Make>
-  void answer(actors::operation_ptr asked, Make) {
-    const auto executor = work_.get_executor();
-    boost::asio::post(executor, posted_answer<Make>{std::move(asked), this});
-  }
-
-private:
-  // Carries the operation instead of the answer, and in the operation's own memory: nothing is copied or allocated on the way.
-  template <class Make>
-  struct posted_answer {
-    actors::operation_ptr asked;
-    completion* self;
-
-    using allocator_type = actors::operation_allocator<void>;
-    allocator_type get_allocator() const noexcept { return allocator_type(*asked); }
-
-    void operator()() {
-      auto handler = std::move(self->handler_);
-      const auto work = std::move(self->work_);
-      auto [code, value] = Make{}(*asked);
-      asked = {};
-      std::move(handler)(as_asio_code(code), std::move(value));
-    }
-  };
-
-  Handler handler_;
-  boost::asio::executor_work_guard<boost::asio::associated_executor_t<Handler>> work_;
-};
-
-/// Where a blocking call waits. Lives on the waiting thread's stack, so the wake-up happens under the lock.
-template <class Value>
-class blocking_slot {
-public:
-  void set(errc code, Value&& value) {
-    std::lock_guard lock(mutex_);
-    code_ = code;
-    value_.emplace(std::move(value));
-    is_set_.notify_one();
-  }
-
-  Value wait() {
-    std::unique_lock lock(mutex_);
-    is_set_.wait(lock, [this] { return value_.has_value(); });
-    if (code_ != errc{}) throw error(code_, value_->detail);
-    return std::move(*value_);
-  }
-
-private:
-  std::mutex mutex_;
-  std::condition_variable is_set_;
-  errc code_{};
-  std::optional<Value> value_;
-};
-
-/// The blocking form's handler: called where the answer is made, and wakes the thread that waits.
-template <class Value>
-struct blocking_completion {
-  blocking_slot<Value>* slot;
-
-  void operator()(errc code, Value value) { slot->set(code, std::move(value)); }
-
-  template <class Make>
-  void answer(const actors::operation_ptr& asked, Make make) {
-    auto [code, value] = make(*asked);
-    slot->set(code, std::move(value));
-  }
 };
 
 template <Aggregate A, class Command>

@@ -89,6 +89,13 @@ caf::actor spawn_directory(caf::actor_system& system, shared_context& shared, co
 /// Sends the operations to their directories, in order: one message to each that has any of them.
 void send_to_directories(const crew& staff, std::vector<operation_ptr> asked);
 
+/// Hands operations to their aggregates through the directories' tables, here and now instead of by message. Only where the
+/// directories are those of spawn_crew(). Any thread; what one thread passes on keeps its order. No answer is given on this
+/// thread as long as a deferred_answers lives on it.
+void pass_through_directory(const crew& staff, operation_ptr asked);
+/// What is made ready goes to `then`.
+void pass_through_directories(const crew& staff, std::vector<operation_ptr> asked, caf::execution_unit& then);
+
 /// Which aggregate an actor is; nothing for an actor of another kind. The names live as long as the actor.
 std::optional<stream_view> aggregate_of(const caf::abstract_actor& actor);
 

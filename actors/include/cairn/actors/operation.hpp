@@ -328,6 +328,23 @@ private:
   std::size_t size_ = 0;
 };
 
+/// While one lives, what is completed through it, and what ends undone on its thread, is not told yet: whoever is told may do
+/// anything, and the thread holds a lock. Told when the outermost is gone, so it stands before the lock.
+class deferred_answers {
+public:
+  deferred_answers() noexcept;
+  ~deferred_answers();
+  deferred_answers(const deferred_answers&) = delete;
+  deferred_answers& operator=(const deferred_answers&) = delete;
+
+  /// Completes `asked` with `answer`: at once where none lives on this thread.
+  static void complete(operation_ptr asked, outcome&& answer) noexcept;
+
+private:
+  const bool outermost_;
+  operation_queue waiting_;
+};
+
 /// A read of the journal that needs no aggregate actor: a state of the past, a history.
 class read_job {
 public:

@@ -33,9 +33,13 @@ public:
   /// `appends` of them have been answered, and everything up to `through` is durable: answers all that waited for that.
   void settle(std::uint32_t appends, version through);
 
-  /// The same for the journal. Does nothing, and says so, where the aggregate wants the result, or has recovered since the
-  /// incarnation in which the appends were sent.
-  bool settle_unless_wanted(std::uint64_t incarnation, std::uint32_t appends, version through);
+  /// The same for the journal, which gathers the answers of many aggregates and then hands them over. Until it says
+  /// handed_over(), nobody else gives answers here: they would overtake. `wanted` where nothing has been done: the aggregate
+  /// wants the result, or has recovered since the incarnation in which the appends were sent.
+  enum class settling { wanted, done, handing_over };
+  settling settle_unless_wanted(std::uint64_t incarnation, std::uint32_t appends, version through);
+  /// Answers also what has become ready meanwhile.
+  void handed_over();
 
   /// Whether the aggregate gets the results of its appends from now on. Where none is on its way, none will come.
   void want_results(bool wanted);
@@ -61,7 +65,9 @@ public:
   }
 
 private:
+  operation_queue take_ready();
   void answer_ready(std::unique_lock<std::mutex>& lock);
+  void answer_until_none_is_ready(std::unique_lock<std::mutex>& lock);
   void settle(std::unique_lock<std::mutex>& lock, std::uint32_t appends, version through);
 
   mutable std::mutex mutex_;

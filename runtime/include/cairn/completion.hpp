@@ -1,0 +1,173 @@
+// How an answer gets to whoever asked: by Asio, through the handler's executor, or to a thread that waits.
+#pragma once
+
+#include <cairn/actors/answers_together.hpp>
+#include <cairn/actors/operation.hpp>
+#include <cairn/answer.hpp>
+#include <cairn/error.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include <condition_variable>
+#include <cstddef>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace cairn::detail {
+
+inline boost::system::error_code as_asio_code(errc code) noexcept {
+  return code == errc{} ? boost::system::error_code{} : make_asio_code(code);
+}
+
+/// The io_context that runs what the executor is given; null for executors of another kind, a strand say.
+inline boost::asio::io_context* io_context_of(const boost::asio::io_context::executor_type& executor) noexcept {
+  return &executor.context();
+}
+inline boost::asio::io_context* io_context_of(const boost::asio::any_io_executor& executor) noexcept {
+  const auto* inner = executor.target<boost::asio::io_context::executor_type>();
+  return inner ? &inner->context() : nullptr;
+}
+template <class Executor>
+boost::asio::io_context* io_context_of(const Executor&) noexcept {
+  return nullptr;
+}
+
+/// Answers on their way to the handlers of one io_context. Runs them one after another; where one throws, or stops the context,
+/// the others come back to its queue.
+class posted_together {
+public:
+  posted_together(boost::asio::io_context& context, actors::answers_together::group&& answers)
+      : context_(&context), answers_(std::move(answers)) {}
+
+  void operator()() {
+    const put_back rest{*this};
+    do {
+      auto& [asked, tell, teller] = answers_[told_++];
+      tell(std::move(asked), teller);
+    } while (told_ < answers_.size() && !context_->stopped());
+  }
+
+private:
+  struct put_back {
+    posted_together& all;
+    ~put_back() {
+      if (all.told_ < all.answers_.size()) boost::asio::post(*all.context_, std::move(all));
+    }
+  };
+
+  boost::asio::io_context* context_;
+  actors::answers_together::group answers_;
+  std::size_t told_ = 0;
+};
+
+inline void post_together(void* context, actors::answers_together::group&& answers) {
+  auto& where = *static_cast<boost::asio::io_context*>(context);
+  boost::asio::post(where, posted_together(where, std::move(answers)));
+}
+
+/// A completion handler with the work that keeps its executor alive until it is called.
+template <class Handler>
+class completion {
+public:
+  explicit completion(Handler handler) : handler_(std::move(handler)), work_(boost::asio::get_associated_executor(handler_)) {}
+
+  /// Posts the handler with its arguments. Of this and answer(), one is called, once.
+  template <class... Value>
+  void operator()(errc code, Value... value) {
+    post(as_asio_code(code), std::move(value)...);
+  }
+  template <class... Argument>
+  void post(Argument... argument) {
+    // The work goes along: once the handler has run, its execution context may be gone.
+    const auto executor = work_.get_executor();
+    auto call = [handler = std::move(handler_), work = std::move(work_), ... argument = std::move(argument)]() mutable {
+      std::move(handler)(std::move(argument)...);
+    };
+    boost::asio::post(executor, boost::asio::bind_executor(executor, std::move(call)));
+  }
+
+  /// Posts the handler with what `Make` makes of the operation, (errc, value), in which this completion lives.
+  template <class Make>
+  void answer(actors::operation_ptr asked, Make) {
+    const auto executor = work_.get_executor();
+    if (auto* together = actors::answers_together::of_this_thread()) {
+      if (auto* context = io_context_of(executor)) {
+        return together->add(context, post_together, {std::move(asked), tell<Make>, this});
+      }
+    }
+    boost::asio::post(executor, posted_answer<Make>{std::move(asked), this});
+  }
+
+private:
+  // Carries the operation instead of the answer, and in the operation's own memory: nothing is copied or allocated on the way.
+  template <class Make>
+  struct posted_answer {
+    actors::operation_ptr asked;
+    completion* self;
+
+    using allocator_type = actors::operation_allocator<void>;
+    allocator_type get_allocator() const noexcept { return allocator_type(*asked); }
+
+    void operator()() { tell<Make>(std::move(asked), self); }
+  };
+
+  template <class Make>
+  static void tell(actors::operation_ptr asked, void* teller) {
+    auto& self = *static_cast<completion*>(teller);
+    auto handler = std::move(self.handler_);
+    const auto work = std::move(self.work_);
+    auto [code, value] = Make{}(*asked);
+    asked = {};
+    std::move(handler)(as_asio_code(code), std::move(value));
+  }
+
+  Handler handler_;
+  boost::asio::executor_work_guard<boost::asio::associated_executor_t<Handler>> work_;
+};
+
+/// Where a blocking call waits. Lives on the waiting thread's stack, so the wake-up happens under the lock.
+template <class Value>
+class blocking_slot {
+public:
+  void set(errc code, Value&& value) {
+    std::lock_guard lock(mutex_);
+    code_ = code;
+    value_.emplace(std::move(value));
+    is_set_.notify_one();
+  }
+
+  Value wait() {
+    std::unique_lock lock(mutex_);
+    is_set_.wait(lock, [this] { return value_.has_value(); });
+    if (code_ != errc{}) throw error(code_, value_->detail);
+    return std::move(*value_);
+  }
+
+private:
+  std::mutex mutex_;
+  std::condition_variable is_set_;
+  errc code_{};
+  std::optional<Value> value_;
+};
+
+/// The blocking form's handler: called where the answer is made, and wakes the thread that waits.
+template <class Value>
+struct blocking_completion {
+  blocking_slot<Value>* slot;
+
+  void operator()(errc code, Value value) { slot->set(code, std::move(value)); }
+
+  template <class Make>
+  void answer(const actors::operation_ptr& asked, Make make) {
+    auto [code, value] = make(*asked);
+    slot->set(code, std::move(value));
+  }
+};
+
+}  // namespace cairn::detail
