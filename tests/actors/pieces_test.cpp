@@ -1,4 +1,5 @@
 // The parts of the actors that need no actor: the queue, the window of command ids.
+#include <cairn/actors/answers_together.hpp>
 #include <cairn/actors/command_window.hpp>
 #include <cairn/actors/pending_answers.hpp>
 #include <cairn/actors/typed_operation.hpp>
@@ -7,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <future>
 #include <string>
 #include <thread>
@@ -21,6 +23,13 @@ operation_ptr numbered(int number, std::vector<int>& told) {
   };
   return operation_ptr(new command_operation<stock::Product, stock::Enrol, decltype(complete)>(std::to_string(number),
                                                                                                stock::Enrol{}, {}, complete));
+}
+
+/// As the journal does it. Says whether the aggregate does not have to.
+bool settled_by_journal(pending_answers& answers, std::uint64_t incarnation, std::uint32_t appends, version through) {
+  const auto settled = answers.settle_unless_wanted(incarnation, appends, through);
+  if (settled == pending_answers::settling::handing_over) answers.handed_over();
+  return settled != pending_answers::settling::wanted;
 }
 
 }  // namespace
@@ -52,7 +61,7 @@ TEST_CASE("answers wait for their version, and the journal leaves to the aggrega
   answers.hold(numbered(1, told), version{1});
   REQUIRE(answers.begin_append(2));
   REQUIRE(answers.begin_append(2));
-  CHECK(answers.settle_unless_wanted(1, 1, version{1}));
+  CHECK(settled_by_journal(answers, 1, 1, version{1}));
   CHECK(told == std::vector<int>{1});
   answers.hold(numbered(4, told), version{1});  // durable already
   CHECK(told == std::vector<int>{1, 4});
@@ -62,14 +71,14 @@ TEST_CASE("answers wait for their version, and the journal leaves to the aggrega
 
   REQUIRE(answers.begin_append(2));
   CHECK_FALSE(answers.begin_append(2));  // and so wants the next result
-  CHECK_FALSE(answers.settle_unless_wanted(1, 1, version{2}));
+  CHECK_FALSE(settled_by_journal(answers, 1, 1, version{2}));
   CHECK(answers.durable() == version{1});
   answers.settle(1, version{2});
   CHECK(told == std::vector<int>{1, 4, 2, 3});
   CHECK(answers.an_append_is_on_its_way());
   CHECK_FALSE(answers.all_done());
   answers.want_results(false);
-  CHECK(answers.settle_unless_wanted(1, 1, version{3}));
+  CHECK(settled_by_journal(answers, 1, 1, version{3}));
   CHECK(answers.all_done());
 }
 
@@ -90,7 +99,7 @@ TEST_CASE("an answer that is ready does not overtake the one before it, which an
   std::thread journal([&] { answers.settle(1, version{1}); });
   begun.get_future().wait();
   SUBCASE("that of a command which stored nothing") {
-    CHECK(answers.settle_unless_wanted(1, 1, version{2}));
+    CHECK(settled_by_journal(answers, 1, 1, version{2}));
     answers.hold(numbered(3, told), version{2});
   }
   SUBCASE("those of the next commit") {
@@ -108,6 +117,81 @@ TEST_CASE("an answer that is ready does not overtake the one before it, which an
   journal.join();
 }
 
+TEST_CASE("until the journal has handed over what it gathered, no answer of the aggregate overtakes") {
+  std::vector<int> told;
+  pending_answers answers;
+  answers.hold(numbered(1, told), version{1});
+  REQUIRE(answers.begin_append(2));
+  REQUIRE(answers.begin_append(2));
+  REQUIRE(answers.settle_unless_wanted(1, 1, version{1}) == pending_answers::settling::handing_over);
+  answers.hold(numbered(2, told), version{1});  // of a command which stored nothing
+  SUBCASE("that of a command which stored nothing") {}
+  SUBCASE("those of the next commit") {
+    answers.hold(numbered(3, told), version{2});
+    CHECK(answers.settle_unless_wanted(1, 1, version{2}) == pending_answers::settling::done);
+    answers.hold(numbered(4, told), version{2});
+  }
+  CHECK(told == std::vector<int>{1});
+  answers.handed_over();
+  const bool more = answers.durable() == version{2};
+  CHECK(told == (more ? std::vector<int>{1, 2, 3, 4} : std::vector<int>{1, 2}));
+}
+
+TEST_CASE("what ends while a lock is held is answered when that is gone, in order") {
+  std::vector<int> told;
+  {
+    const deferred_answers outer;
+    {
+      const deferred_answers inner;
+      deferred_answers::complete(numbered(1, told), outcome::failed(errc::draining, ""));
+      numbered(2, told);  // nobody holds it any more
+      auto answered = numbered(3, told);
+      answered->complete(outcome{});
+      deferred_answers::complete(answered, outcome{});  // once is enough
+      CHECK(told == std::vector<int>{3});
+    }
+    CHECK(told == std::vector<int>{3});
+  }
+  CHECK(told == std::vector<int>{3, 1, -2});
+  deferred_answers::complete(numbered(4, told), outcome{});  // nothing to wait for
+  CHECK(told == std::vector<int>{3, 1, -2, 4});
+}
+
+TEST_CASE("answers that are given together are posted in groups, in their order, each to its own context") {
+  using group = answers_together::group;
+  struct context {
+    std::vector<std::size_t> sizes;
+    group all;
+  };
+  const auto post = [](void* where, group&& answers) {
+    auto& to = *static_cast<context*>(where);
+    to.sizes.push_back(answers.size());
+    for (auto& one : answers) to.all.push_back(std::move(one));
+  };
+  const auto tell = [](operation_ptr asked, void*) { asked->complete(outcome{}); };
+  std::vector<int> told;
+  context one, other;
+  std::vector<context> many(40);
+  CHECK(answers_together::of_this_thread() == nullptr);
+  {
+    answers_together together;
+    REQUIRE(answers_together::of_this_thread() == &together);
+    for (int number = 0; number < 70; ++number) together.add(&one, post, {numbered(number, told), tell, nullptr});
+    together.add(&other, post, {numbered(70, told), tell, nullptr});
+    CHECK(one.sizes == std::vector<std::size_t>{32, 32});
+    CHECK(other.sizes.empty());
+    for (auto& next : many) together.add(&next, post, {numbered(0, told), tell, nullptr});
+  }
+  CHECK(answers_together::of_this_thread() == nullptr);
+  CHECK(one.sizes == std::vector<std::size_t>{32, 32, 6});
+  CHECK(other.sizes == std::vector<std::size_t>{1});
+  for (const auto& next : many) CHECK(next.sizes == std::vector<std::size_t>{1});
+  told.clear();
+  for (auto& answer : one.all) answer.tell(std::move(answer.asked), answer.teller);
+  REQUIRE(told.size() == 70);
+  CHECK(std::is_sorted(told.begin(), told.end()));
+}
+
 TEST_CASE("what waits fails with its append, and results of the incarnation before are the aggregate's to take") {
   std::vector<int> told;
   pending_answers answers;
@@ -116,12 +200,12 @@ TEST_CASE("what waits fails with its append, and results of the incarnation befo
   REQUIRE(answers.begin_append(2));
   answers.fail(outcome::failed(errc::abandoned, "the disk says no"), 2);
   CHECK(told == std::vector<int>{-1});
-  CHECK_FALSE(answers.settle_unless_wanted(1, 1, version{1}));
+  CHECK_FALSE(settled_by_journal(answers, 1, 1, version{1}));
   answers.settle(2, {});
   answers.recovered_at(version{7});
   CHECK(answers.durable() == version{7});
-  CHECK_FALSE(answers.settle_unless_wanted(1, 1, version{8}));
-  CHECK(answers.settle_unless_wanted(2, 0, version{8}));
+  CHECK_FALSE(settled_by_journal(answers, 1, 1, version{8}));
+  CHECK(settled_by_journal(answers, 2, 0, version{8}));
   answers.hold(numbered(2, told), version{9});
   answers.abandon();
   CHECK(told == std::vector<int>{-1, -2});

@@ -11,11 +11,15 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -299,6 +303,73 @@ TEST_CASE("past the bound the caller is told at once, or waits, as it chose") {
   CHECK(third.get().version == version{1});
   runtime->drain();
   CHECK(runtime->in_flight() == 0);
+}
+
+TEST_CASE("of answers that are posted together, one that throws, or stops the context, leaves the others to be told") {
+  asio::io_context io;
+  std::vector<int> told;
+  std::function<void(int)> handler;
+  struct teller {
+    int number;
+    std::vector<int>& told;
+    std::function<void(int)>& handler;
+  };
+  std::vector<teller> tellers;
+  for (int number = 1; number <= 5; ++number) tellers.push_back({number, told, handler});
+  actors::answers_together::group answers;
+  for (auto& one : tellers) {
+    const auto complete = [](const actors::operation_ptr&) {};
+    actors::operation_ptr asked(new actors::command_operation<Product, Enrol, decltype(complete)>("1", Enrol{}, {}, complete));
+    answers.push_back({std::move(asked),
+                       [](actors::operation_ptr, void* to) {
+                         auto& one_of_them = *static_cast<teller*>(to);
+                         one_of_them.told.push_back(one_of_them.number);
+                         one_of_them.handler(one_of_them.number);
+                       },
+                       &one});
+  }
+  detail::post_together(&io, std::move(answers));
+  SUBCASE("throws") {
+    handler = [](int number) {
+      if (number == 2) throw std::runtime_error("a handler's own");
+    };
+    CHECK_THROWS_AS(io.run(), std::runtime_error);
+    CHECK(told == std::vector<int>{1, 2});
+  }
+  SUBCASE("stops the context") {
+    handler = [&](int number) {
+      if (number == 2) io.stop();
+    };
+    io.run();
+    CHECK(told == std::vector<int>{1, 2});
+    io.restart();
+  }
+  io.run();
+  CHECK(told == std::vector<int>{1, 2, 3, 4, 5});
+}
+
+TEST_CASE("each of many commands is answered once, by an io_context of several threads, an executor that hides it, or a strand") {
+  constexpr int products = 50, commands = 40;
+  runtime runtime{{.journal = memory_journal()}};
+  asio::io_context io;
+  asio::any_io_executor any = io.get_executor();
+  auto strand = asio::make_strand(io);
+  std::array<std::atomic<int>, products> answered{};
+  for (int command = 0; command < commands; ++command) {
+    for (int product = 0; product < products; ++product) {
+      const auto count = [&, product](const boost::system::error_code& failed, const answer<>&) {
+        if (!failed) ++answered[static_cast<std::size_t>(product)];
+      };
+      const auto id = std::to_string(product);
+      if (product % 3 == 0) runtime.ask<Product>(id, Enrol{}, asio::bind_executor(io, count));
+      if (product % 3 == 1) runtime.ask<Product>(id, Enrol{}, asio::bind_executor(any, count));
+      if (product % 3 == 2) runtime.ask<Product>(id, Enrol{}, asio::bind_executor(strand, count));
+    }
+  }
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; ++thread) threads.emplace_back([&] { io.run(); });
+  for (auto& thread : threads) thread.join();
+  for (const auto& one : answered) CHECK(one == commands);
 }
 
 TEST_CASE("waiting commands are all let in, whatever the threads do") {
