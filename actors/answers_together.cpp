@@ -34,6 +34,10 @@ void answers_together::add(void* context, post_group post, answer&& one) {
   if (answers.size() == group_max) post(context, std::exchange(answers, {}));
 }
 
+void answers_together::post_gathered() {
+  if (living) living->post_all();
+}
+
 void answers_together::post_all() {
   for (auto& [context, post, answers] : groups_) {
     if (!answers.empty()) post(context, std::move(answers));

@@ -24,6 +24,18 @@ namespace {
 
 constexpr std::size_t readers_of_the_past = 2;
 
+// As spawn() with lazy_init does it. But spawn() gives the calling thread a share of the system's logger, for as long as the
+// thread lives; the thread is the asker's here, and the system does not end before its logger has.
+caf::actor make_aggregate(caf::actor_system& system, shared_context& shared, const crew& colleagues, const aggregate_type& type,
+                          const std::string& id) {
+  caf::actor_config config{system.dummy_execution_unit()};
+  auto made = caf::make_actor<aggregate_actor, caf::actor>(system.next_actor_id(), system.node(), &system, config, shared,
+                                                           colleagues, type, id);
+  constexpr bool lazy = true, hidden = false;
+  caf::actor_cast<aggregate_actor*>(made)->launch(config.host, lazy, hidden);
+  return made;
+}
+
 class directory_actor final : public caf::event_based_actor {
 public:
   directory_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues, std::size_t directories)
@@ -197,7 +209,7 @@ private:
     needed.used_epoch = epoch_;
     needed.used_tick = tick_;
     needed.place = by_use_.insert(by_use_.end(), &needed);
-    needed.actor = home_system().spawn<aggregate_actor, caf::lazy_init>(shared_, crew_, *needed.type, needed.stream->id);
+    needed.actor = make_aggregate(home_system(), shared_, crew_, *needed.type, needed.stream->id);
     needed.actor->attach_functor([directory = caf::actor_cast<caf::actor>(this), ended = &needed](const caf::error& why) {
       caf::anon_send(directory, aggregate_ended{ended, !why});
     });

@@ -15,6 +15,8 @@
 namespace cairn::actors {
 namespace {
 
+constexpr std::size_t handed_over_at_once = 256;
+
 class journal_actor final : public caf::event_based_actor {
 public:
   journal_actor(caf::actor_config& config, shared_context& shared, threading how)
@@ -139,21 +141,25 @@ private:
   // aggregates.
   void settle_results() {
     if (threading_ != threading::own) return;
-    handing_over_.clear();
-    std::size_t left = 0;
-    {
-      answers_together together;
-      for (auto& one : results_) {
-        auto& [to, answers, result] = one;
-        auto settled = pending_answers::settling::wanted;
-        if (answers && result.code == errc{}) {
-          settled = answers->settle_unless_wanted(result.incarnation, result.appends, result.durable_through);
+    const auto wanted = std::stable_partition(
+        results_.begin(), results_.end(), [](const pending_result& one) { return !one.answers || one.result.code != errc{}; });
+    std::size_t left = static_cast<std::size_t>(wanted - results_.begin());
+    for (auto next = left; next < results_.size();) {
+      // Nobody else answers for these aggregates until their answers are handed over, so a few at a time.
+      const auto end = std::min(results_.size(), next + handed_over_at_once);
+      handing_over_.clear();
+      {
+        const answers_together together;
+        for (; next < end; ++next) {
+          const auto& [to, answers, result] = results_[next];
+          using settling = pending_answers::settling;
+          const auto settled = answers->settle_unless_wanted(result.incarnation, result.appends, result.durable_through);
+          if (settled == settling::handing_over) handing_over_.push_back(answers);
+          if (settled == settling::wanted) std::swap(results_[left++], results_[next]);
         }
-        if (settled == pending_answers::settling::handing_over) handing_over_.push_back(answers);
-        if (settled == pending_answers::settling::wanted) std::swap(results_[left++], one);
       }
+      for (auto* answers : handing_over_) answers->handed_over();
     }
-    for (auto* answers : handing_over_) answers->handed_over();
     results_.resize(left);
   }
 

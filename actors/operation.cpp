@@ -38,8 +38,9 @@ deferred_answers::deferred_answers() noexcept : outermost_(deferred == nullptr) 
 
 deferred_answers::~deferred_answers() {
   if (!outermost_) return;
-  deferred = nullptr;
+  // What ends meanwhile joins the queue: whoever leaves lets in others, and these may end as well.
   while (!waiting_.empty()) operation::complete(waiting_.pop());
+  deferred = nullptr;
 }
 
 void deferred_answers::complete(operation_ptr asked, outcome&& answer) noexcept {

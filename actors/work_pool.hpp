@@ -35,7 +35,9 @@ public:
   class made_ready final : public caf::execution_unit {
   public:
     explicit made_ready(work_pool& pool) : caf::execution_unit(&pool.system()), pool_(pool) {}
-    ~made_ready() override { pool_.put(ready_, pool_.shared_); }
+    ~made_ready() override {
+      if (!ready_.empty()) pool_.put(ready_, pool_.shared_);
+    }
     void exec_later(caf::resumable* ready) override { ready_.push_back(ready); }
 
   private:

@@ -49,6 +49,7 @@ public:
   IOStatus GetFileSize(const std::string& path, const IOOptions& options, std::uint64_t* bytes, IODebugContext* debug) override;
 
   IOStatus DeleteFile(const std::string& path, const IOOptions& options, IODebugContext* debug) override {
+    forget_log(path);
     if (let_leave(path)) return IOStatus::OK();
     return target()->DeleteFile(path, options, debug);
   }
@@ -69,9 +70,12 @@ public:
     for (auto* thread : {&preparing_, &taking_away_}) {
       if (thread->joinable()) thread->join();
     }
-    const std::lock_guard lock(mutex_);
-    if (std::exchange(ready_, false)) discard(prepared_log(folder_));
-    for (const auto& path : std::exchange(leaving_, {})) discard(path);
+    std::unique_lock lock(mutex_);
+    const bool prepared = std::exchange(ready_, false);
+    const auto left = std::exchange(leaving_, {});
+    lock.unlock();
+    if (prepared) discard(prepared_log(folder_));
+    for (const auto& path : left) discard(path);
   }
 
 private:
@@ -91,14 +95,19 @@ private:
     changed_.notify_all();
   }
 
-  /// `opened` is the one at `path`, until it is null.
-  void note_open(const std::string& path, const log* opened) {
+  /// `opened` is the one at `path`.
+  void note_open(const std::string& path, const log& opened) {
     const std::lock_guard lock(mutex_);
-    if (opened) {
-      open_logs_[path] = opened;
-    } else {
-      open_logs_.erase(path);
-    }
+    open_logs_[path] = &opened;
+  }
+  /// It is closed, after so many bytes. Zeros may follow.
+  void note_closed(const std::string& path, std::uint64_t written) {
+    const std::lock_guard lock(mutex_);
+    if (open_logs_.erase(path) > 0) closed_logs_[path] = written;
+  }
+  void forget_log(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    closed_logs_.erase(path);
   }
 
   /// Whether one is ready, which is the caller's then.
@@ -177,11 +186,15 @@ private:
     std::uint64_t names = 0;
     if (!target()->GetFileSize(path, {}, &bytes, nullptr).ok() || bytes <= leaving_piece()) return false;
     if (!target()->NumFileLinks(path, {}, &names, nullptr).ok() || names != 1) return false;
-    const std::lock_guard lock(mutex_);
-    if (!working_ || leaving_.size() >= leaving_max) return false;
-    auto renamed = path + std::string(leaving);
+    const auto renamed = path + std::string(leaving);
+    {
+      const std::lock_guard lock(mutex_);
+      if (!working_ || leaving_.size() >= leaving_max) return false;
+    }
+    // Without the lock, which commits need. Where the store is closed meanwhile, the next opening finds it.
     if (!target()->RenameFile(path, renamed, {}, nullptr).ok()) return false;
-    leaving_.push_back(std::move(renamed));
+    const std::lock_guard lock(mutex_);
+    leaving_.push_back(renamed);
     changed_.notify_all();
     return true;
   }
@@ -231,6 +244,7 @@ private:
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, const log*> open_logs_;
+  std::map<std::string, std::uint64_t> closed_logs_;  // that may have more bytes than were written
   bool wanted_ = false;
   bool ready_ = false;
   bool working_ = false;  // from start() to stop()
@@ -247,9 +261,9 @@ public:
   log(std::unique_ptr<FSWritableFile> file, file_system& files, std::string path, std::uint64_t space)
       : FSWritableFileOwnerWrapper(std::move(file)), files_(files), path_(std::move(path)), space_(space),
         half_(files.log_bytes_ / 2) {
-    files_.note_open(path_, this);
+    files_.note_open(path_, *this);
   }
-  ~log() override { files_.note_open(path_, nullptr); }
+  ~log() override { files_.note_closed(path_, written()); }
 
   std::uint64_t written() const { return written_.load(std::memory_order_acquire); }
 
@@ -273,7 +287,7 @@ public:
     auto status = IOStatus::OK();
     if (space_ > written() && !files_.is_working()) status = target()->Truncate(written(), options, debug);
     if (auto closed = target()->Close(options, debug); status.ok()) status = closed;
-    files_.note_open(path_, nullptr);
+    files_.note_closed(path_, written());
     return status;
   }
 
@@ -318,13 +332,17 @@ private:
   const std::uint64_t logs_before_;
 };
 
-// Of a log that is written over, what has been written: a backup must not copy what comes behind.
+// Of a log that is written over, or was, what has been written: a backup must not copy what comes behind.
 IOStatus steady_files::file_system::GetFileSize(const std::string& path, const IOOptions& options, std::uint64_t* bytes,
                                                 IODebugContext* debug) {
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = open_logs_.find(path); found != open_logs_.end()) {
       *bytes = found->second->written();
+      return IOStatus::OK();
+    }
+    if (const auto found = closed_logs_.find(path); found != closed_logs_.end()) {
+      *bytes = found->second;
       return IOStatus::OK();
     }
   }

@@ -348,6 +348,112 @@ TEST_CASE("of answers that are posted together, one that throws, or stops the co
   CHECK(told == std::vector<int>{1, 2, 3, 4, 5});
 }
 
+TEST_CASE("a runtime ends while the threads that asked it for new products live on") {
+  std::promise<void> asked, go_on;
+  std::thread asker;
+  {
+    runtime runtime{{.journal = memory_journal()}};
+    asker = std::thread([&, may_end = go_on.get_future()] {
+      CHECK(runtime.ask<Product>("1", Enrol{}));
+      asked.set_value();
+      may_end.wait();
+    });
+    asked.get_future().wait();
+  }
+  go_on.set_value();
+  asker.join();
+}
+
+TEST_CASE("answers of one product keep their order where they take different ways: alone, as a batch, to a thread that waits") {
+  const auto store = std::make_shared<gated_journal>(true);
+  runtime runtime{{.journal = store}};
+  asio::io_context io;
+  std::vector<int> told;
+  const auto tell = [&](int number) {
+    return asio::bind_executor(io,
+                               [&told, number](const boost::system::error_code&, const answer<>&) { told.push_back(number); });
+  };
+  for (const auto* id : {"1", "2"}) runtime.ask<Product>(id, Enrol{});
+  for (int round = 0; round < 200; ++round) {
+    told.clear();
+    store->set_open(false);
+    auto stuck = runtime.ask<Product>("2", AddStock{1}, asio::use_future);
+    store->wait_until_somebody_appends();
+    // All of these are one commit, or nearly.
+    runtime.ask<Product>("1", AddStock{1}, tell(1));
+    runtime.ask_many<Product>("1", std::vector(2, AddStock{1}),
+                              asio::bind_executor(io, [&](const std::vector<batched_answer<>>&) { told.push_back(2); }));
+    runtime.ask<Product>("1", AddStock{1}, tell(3));
+    std::thread waits([&] { runtime.ask<Product>("1", AddStock{1}); });
+    store->set_open(true);
+    waits.join();
+    // The blocking call may have been decided before, between or behind those of this thread, but they keep their order.
+    io.run();
+    io.restart();
+    REQUIRE(told == std::vector<int>{1, 2, 3});
+    stuck.get();
+  }
+}
+
+TEST_CASE("what a blocking call was decided after is there to be told when it returns") {
+  const auto store = std::make_shared<gated_journal>(true);
+  runtime runtime{{.journal = store}};
+  asio::io_context io;
+  runtime.ask<Product>("1", Enrol{});
+  for (int round = 0; round < 200; ++round) {
+    bool told = false;
+    runtime.ask<Product>("1", AddStock{1},
+                         asio::bind_executor(io, [&](const boost::system::error_code&, const answer<>&) { told = true; }));
+    runtime.ask<Product>("1", AddStock{1});
+    io.poll();
+    io.restart();
+    REQUIRE(told);
+  }
+}
+
+TEST_CASE("commands find their product, in their order, while products end and begin all the time") {
+  constexpr int threads = 4, products = 12, commands = 300;
+  runtime runtime{{.journal = memory_journal(),
+                   .bounds = {.live_aggregates_max = 3, .directories = 2, .passivate_after = std::chrono::milliseconds{2}}}};
+  std::atomic<int> out_of_order{0}, failed{0};
+  std::vector<std::thread> askers;
+  for (int thread = 0; thread < threads; ++thread) {
+    askers.emplace_back([&, thread] {
+      asio::io_context io;
+      std::array<version, products> last{};
+      for (int command = 0; command < commands; ++command) {
+        const auto product = static_cast<std::size_t>((command * 7 + thread) % products);
+        const auto check = [&, product](const answer<>& given) {
+          if (!(last[product] < given.version)) ++out_of_order;
+          last[product] = given.version;
+        };
+        const auto id = "p" + std::to_string(product) + "/" + std::to_string(thread);
+        if (command < products) runtime.ask<Product>(id, Enrol{});
+        if (command % 5 == 0) {
+          runtime.ask_many<Product>(id, std::vector(3, AddStock{1}),
+                                    asio::bind_executor(io, [&, check](const std::vector<batched_answer<>>& all) {
+                                      for (const auto& one : all) one.code ? void(++failed) : check(one.answer);
+                                    }));
+        } else {
+          runtime.ask<Product>(id, AddStock{1},
+                               asio::bind_executor(io, [&, check](const boost::system::error_code& code, const answer<>& given) {
+                                 code ? void(++failed) : check(given);
+                               }));
+        }
+        if (command % 50 == 0) {
+          io.run();
+          io.restart();
+        }
+      }
+      io.run();
+    });
+  }
+  for (auto& asker : askers) asker.join();
+  CHECK(out_of_order == 0);
+  CHECK(failed == 0);
+  CHECK(runtime.statistics().passivations > static_cast<std::uint64_t>(products));
+}
+
 TEST_CASE("each of many commands is answered once, by an io_context of several threads, an executor that hides it, or a strand") {
   constexpr int products = 50, commands = 40;
   runtime runtime{{.journal = memory_journal()}};

@@ -85,6 +85,7 @@ public:
   template <class... Argument>
   void post(Argument... argument) {
     // The work goes along: once the handler has run, its execution context may be gone.
+    actors::answers_together::post_gathered();
     const auto executor = work_.get_executor();
     auto call = [handler = std::move(handler_), work = std::move(work_), ... argument = std::move(argument)]() mutable {
       std::move(handler)(std::move(argument)...);
@@ -100,6 +101,7 @@ public:
       if (auto* context = io_context_of(executor)) {
         return together->add(context, post_together, {std::move(asked), tell<Make>, this});
       }
+      together->post_gathered();
     }
     boost::asio::post(executor, posted_answer<Make>{std::move(asked), this});
   }
@@ -136,6 +138,7 @@ template <class Value>
 class blocking_slot {
 public:
   void set(errc code, Value&& value) {
+    actors::answers_together::post_gathered();
     std::lock_guard lock(mutex_);
     code_ = code;
     value_.emplace(std::move(value));

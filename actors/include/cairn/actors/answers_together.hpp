@@ -36,6 +36,9 @@ public:
 
   void add(void* context, post_group post, answer&& one);
 
+  /// Posts what has been gathered on this thread, if anything has. Before an answer goes another way, or it would overtake.
+  static void post_gathered();
+
 private:
   static constexpr std::size_t contexts_max = 16;  // more of them are posted earlier
 
