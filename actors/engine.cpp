@@ -24,7 +24,7 @@ void require_range(const char* name, T value, T least, T most) {
                                           std::to_string(least) + " to " + std::to_string(most));
 }
 
-// A bound on messages per turn keeps a busy directory from starving the aggregates behind it.
+// A bound on messages per turn keeps a busy aggregate from starving those behind it.
 struct system_config : caf::actor_system_config {
   explicit system_config(const settings& bounds) {
     module_factories.emplace_back([](caf::actor_system& system) -> caf::actor_system::module* { return new work_pool(system); });

@@ -191,11 +191,16 @@ private:
       const std::lock_guard lock(mutex_);
       if (!working_ || leaving_.size() >= leaving_max) return false;
     }
-    // Without the lock, which commits need. Where the store is closed meanwhile, the next opening finds it.
+    // Without the lock, which commits need.
     if (!target()->RenameFile(path, renamed, {}, nullptr).ok()) return false;
-    const std::lock_guard lock(mutex_);
-    leaving_.push_back(renamed);
-    changed_.notify_all();
+    std::unique_lock lock(mutex_);
+    if (working_) {
+      leaving_.push_back(renamed);
+      changed_.notify_all();
+    } else {
+      lock.unlock();
+      discard(renamed);
+    }
     return true;
   }
 

@@ -6,6 +6,8 @@
 #include "../../persistence/store_environment.hpp"
 #include "../../persistence/wal_check.hpp"
 
+#include <algorithm>
+#include <fstream>
 #include <random>
 
 namespace cairn::tests {
@@ -91,6 +93,21 @@ void lose_sectors(std::string& log, std::size_t from, std::size_t to, std::mt199
     if (random() % 8 >= keeps) std::fill_n(log.begin() + static_cast<std::ptrdiff_t>(from), end - from, '\0');
     from = end;
   }
+}
+
+/// Their names: logs that another has followed, and that had their space before they were written.
+std::vector<fs::path> closed_logs_with_zeros(const fs::path& folder) {
+  std::vector<fs::path> logs;
+  for (const auto& file : fs::directory_iterator(folder)) {
+    if (file.path().extension() == ".log") logs.push_back(file.path().filename());
+  }
+  std::sort(logs.begin(), logs.end());
+  if (!logs.empty()) logs.pop_back();
+  std::erase_if(logs, [&](const fs::path& log) {
+    std::error_code gone;
+    return fs::file_size(folder / log, gone) != prepared_bytes || contents(folder / log).back() != '\0';
+  });
+  return logs;
 }
 
 }  // namespace
@@ -320,6 +337,48 @@ TEST_CASE("a bit flipped in a log that had its space before it was written is fo
     }
   }
   show("corruption: " + std::to_string(found) + " bits flipped in the last write of a prepared log, each found");
+}
+
+TEST_CASE("of several logs with zeros behind what was written all is read, and a sector lost in an older one is damage") {
+  const temporary_folder folder;
+  const auto killed = folder.path() / "killed";
+  const auto copy = folder.path() / "copy";
+  REQUIRE(run_in_another_process("(child) appends to several prepared logs and dies", killed) == 0);
+  const auto logs = closed_logs_with_zeros(killed);
+  REQUIRE(logs.size() >= 2);
+  copy_store(killed, copy);
+  {
+    const auto store = rocksdb_journal(copy, small);
+    CHECK(store->highest({"product", "one"}) == version{store->last().value});
+    CHECK(store->last().value == std::stoull(contents(killed / "appended")));
+  }
+  for (const auto& log : logs) {
+    const auto whole = contents(killed / log);
+    const auto batches = batches_in(whole);
+    for (const auto number : {std::size_t{1}, batches.size() / 2, batches.size() - 1}) {
+      auto damaged = whole;
+      std::fill_n(damaged.begin() + static_cast<std::ptrdiff_t>(batches[number].begin / sector_bytes * sector_bytes),
+                  sector_bytes, '\0');
+      copy_store(killed, copy);
+      overwrite(copy / log, damaged);
+      INFO(log, ", batch ", number, " of ", batches.size());
+      CHECK(failure_of_opening(copy).first == errc::corrupt_record);
+    }
+  }
+}
+
+TEST_CASE("(child) appends to several prepared logs and dies" * doctest::skip()) {
+  const auto folder = folder_of_this_process();
+  const auto store = detail::open_rocksdb_store(folder, {.block_cache_mib = 8}, {.log_buffer_bytes = buffer_bytes});
+  std::uint64_t version = 0;
+  const auto add = [&] { append(*store, {"product", "one"}, version++, {std::string(2'000, 'x')}); };
+  while (closed_logs_with_zeros(folder).size() < 2) {
+    if (version > 100'000) std::abort();
+    add();
+  }
+  for (int more = 0; more < 20; ++more) add();
+  std::ofstream(folder / "appended") << version;
+  _exit(0);
 }
 
 TEST_CASE("(child) appends to a prepared log and dies" * doctest::skip()) {

@@ -76,7 +76,7 @@ void write_zeros(const fs::path& file, std::uint64_t from, std::uint64_t to) {
 /// Returns how many sectors are not.
 std::uint64_t leave_of_prepared_file(const inode& file, remains what, bool newest, std::mt19937_64& random) {
   if (what == remains::everything || (what == remains::newest_file && newest)) return 0;
-  // RocksDB cuts off the zeros when it closes a log, and does so here without power, too.
+  // The zeros of a log are cut off when it is closed with its store, and here without power, too.
   fs::resize_file(file.kept, std::max<std::uint64_t>(fs::file_size(file.kept), file.prepared));
   const auto end = std::min<std::uint64_t>(fs::file_size(file.kept), file.written);
   std::uint64_t lost = 0;

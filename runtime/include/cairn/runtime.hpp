@@ -284,7 +284,9 @@ public:
   /// Asks the aggregate `A` with `id` to carry out `command`; completes with (error_code, answer) once what it did is durable.
   /// What one thread asks of one aggregate is decided in that order, and what was decided is answered in the order of the
   /// decisions, as far as the executors of the handlers keep it. Only what is refused undecided, or told at its deadline, comes
-  /// sooner.
+  /// sooner. Answers for one io_context come up to 32 in one of its handlers: one that waits inside for the answer of another
+  /// command may wait for ever, and where one throws or stops the context, the others of its 32 come later than what was posted
+  /// meanwhile.
   template <class A, class Command, class Options, class Token>
   requires std::same_as<std::remove_cvref_t<Options>, command_options>
   auto ask(std::string_view id, Command&& command, Options&& options, Token&& token) {

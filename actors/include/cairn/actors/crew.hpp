@@ -86,7 +86,8 @@ caf::actor spawn_reader(caf::actor_system& system, shared_context& shared, threa
 /// One of `directories` that share the aggregates between them.
 caf::actor spawn_directory(caf::actor_system& system, shared_context& shared, const crew& colleagues, std::size_t directories);
 
-/// Sends the operations to their directories, in order: one message to each that has any of them.
+/// Sends the operations to their directories, in order, one message to each that has any of them: for an engine whose messages
+/// can be held.
 void send_to_directories(const crew& staff, std::vector<operation_ptr> asked);
 
 /// Hands operations to their aggregates through the directories' tables, here and now instead of by message. Only where the

@@ -12,12 +12,13 @@
 
 namespace cairn::actors {
 
-/// To a directory or an aggregate: do this.
+/// To an aggregate, or to a directory, which hands it on: do this. A directory gets it only on the testkit's engine, or injected;
+/// else commands pass through it without a message.
 struct perform {
   operation_ptr what;
 };
 
-/// To a directory or an aggregate: do these, in their order. To a directory, of any of its aggregates, each of which gets its own
+/// The same: do these, in their order. To a directory, of any of its aggregates, each of which gets its own
 /// in one message; to an aggregate, its own. Also how a directory hands over what came for an aggregate that had no actor. Each
 /// has an outcome by itself: that they came together binds them to nothing.
 struct perform_many {

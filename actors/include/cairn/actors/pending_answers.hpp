@@ -16,7 +16,8 @@ namespace cairn::actors {
 /// to do, and the aggregate need not wake for it. Where it wants to go on from there itself (it has more to send, say), it says
 /// so with want_results(), and gets a message.
 ///
-/// Thread safety: every member from any thread. The lock is this aggregate's alone, and held for a few instructions.
+/// Thread safety: every member from any thread. The lock is this aggregate's alone; who leaves it answered early may let in
+/// another command meanwhile, and so take the runtime's and a directory's lock, in that order.
 class pending_answers {
 public:
   /// Everything up to here is durable.
