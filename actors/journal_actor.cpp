@@ -141,10 +141,8 @@ private:
   // aggregates.
   void settle_results() {
     if (threading_ != threading::own) return;
-    const auto wanted = std::stable_partition(
-        results_.begin(), results_.end(), [](const pending_result& one) { return !one.answers || one.result.code != errc{}; });
-    std::size_t left = static_cast<std::size_t>(wanted - results_.begin());
-    for (auto next = left; next < results_.size();) {
+    std::size_t left = 0;
+    for (std::size_t next = 0; next < results_.size();) {
       // Nobody else answers for these aggregates until their answers are handed over, so a few at a time.
       const auto end = std::min(results_.size(), next + handed_over_at_once);
       handing_over_.clear();
@@ -153,7 +151,10 @@ private:
         for (; next < end; ++next) {
           const auto& [to, answers, result] = results_[next];
           using settling = pending_answers::settling;
-          const auto settled = answers->settle_unless_wanted(result.incarnation, result.appends, result.durable_through);
+          auto settled = settling::wanted;
+          if (answers && result.code == errc{}) {
+            settled = answers->settle_unless_wanted(result.incarnation, result.appends, result.durable_through);
+          }
           if (settled == settling::handing_over) handing_over_.push_back(answers);
           if (settled == settling::wanted) std::swap(results_[left++], results_[next]);
         }
