@@ -45,25 +45,23 @@ void pending_answers::answer_until_none_is_ready(std::unique_lock<std::mutex>& l
   answering_ = false;
 }
 
-void pending_answers::settle(std::unique_lock<std::mutex>& lock, std::uint32_t appends, version through) {
+bool pending_answers::note_result(std::uint32_t appends, version through) {
   appends_in_flight_ -= std::min(appends_in_flight_, appends);
-  if (through <= durable()) return;
+  if (through <= durable()) return false;
   durable_.store(through.value, std::memory_order_release);
-  answer_ready(lock);
+  return true;
 }
 
 void pending_answers::settle(std::uint32_t appends, version through) {
   std::unique_lock lock(mutex_);
-  settle(lock, appends, through);
+  if (note_result(appends, through)) answer_ready(lock);
 }
 
 pending_answers::settling pending_answers::settle_unless_wanted(std::uint64_t incarnation, std::uint32_t appends,
                                                                 version through) {
   std::unique_lock lock(mutex_);
   if (results_wanted_ || incarnation != incarnation_) return settling::wanted;
-  appends_in_flight_ -= std::min(appends_in_flight_, appends);
-  if (through > durable()) durable_.store(through.value, std::memory_order_release);
-  if (answering_) return settling::done;  // whoever is at it takes these as well
+  if (!note_result(appends, through) || answering_) return settling::done;  // whoever is at it takes these as well
   auto ready = take_ready();
   if (ready.empty()) return settling::done;
   answering_ = true;

@@ -81,6 +81,7 @@ public:
 private:
   class log;
   class table;
+  using byte_count = std::atomic<std::uint64_t>;
 
   bool is_own(const std::string& path, std::string_view extension) const {
     return path.ends_with(extension) && path.substr(0, path.rfind('/')) == folder_;
@@ -95,19 +96,14 @@ private:
     changed_.notify_all();
   }
 
-  /// `opened` is the one at `path`.
-  void note_open(const std::string& path, const log& opened) {
+  /// Of the log at `path`, until it is deleted.
+  void note_log(const std::string& path, const std::shared_ptr<const byte_count>& written) {
     const std::lock_guard lock(mutex_);
-    open_logs_[path] = &opened;
-  }
-  /// It is closed, after so many bytes. Zeros may follow.
-  void note_closed(const std::string& path, std::uint64_t written) {
-    const std::lock_guard lock(mutex_);
-    if (open_logs_.erase(path) > 0) closed_logs_[path] = written;
+    written_[path] = written;
   }
   void forget_log(const std::string& path) {
     const std::lock_guard lock(mutex_);
-    closed_logs_.erase(path);
+    written_.erase(path);
   }
 
   /// Whether one is ready, which is the caller's then.
@@ -248,8 +244,7 @@ private:
   const std::uint64_t log_bytes_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::string, const log*> open_logs_;
-  std::map<std::string, std::uint64_t> closed_logs_;  // that may have more bytes than were written
+  std::map<std::string, std::shared_ptr<const byte_count>> written_;  // of logs, behind which zeros may follow
   bool wanted_ = false;
   bool ready_ = false;
   bool working_ = false;  // from start() to stop()
@@ -263,14 +258,10 @@ private:
 class steady_files::file_system::log final : public rocksdb::FSWritableFileOwnerWrapper {
 public:
   /// Over the first `space` bytes, which are zeros.
-  log(std::unique_ptr<FSWritableFile> file, file_system& files, std::string path, std::uint64_t space)
-      : FSWritableFileOwnerWrapper(std::move(file)), files_(files), path_(std::move(path)), space_(space),
-        half_(files.log_bytes_ / 2) {
-    files_.note_open(path_, *this);
+  log(std::unique_ptr<FSWritableFile> file, file_system& files, const std::string& path, std::uint64_t space)
+      : FSWritableFileOwnerWrapper(std::move(file)), files_(files), space_(space), half_(files.log_bytes_ / 2) {
+    files_.note_log(path, written_);
   }
-  ~log() override { files_.note_closed(path_, written()); }
-
-  std::uint64_t written() const { return written_.load(std::memory_order_acquire); }
 
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options, IODebugContext* debug) override {
     return count(data.size(), target()->Append(data, options, debug));
@@ -290,26 +281,24 @@ public:
   }
   IOStatus Close(const IOOptions& options, IODebugContext* debug) override {
     auto status = IOStatus::OK();
-    if (space_ > written() && !files_.is_working()) status = target()->Truncate(written(), options, debug);
+    if (space_ > *written_ && !files_.is_working()) status = target()->Truncate(*written_, options, debug);
     if (auto closed = target()->Close(options, debug); status.ok()) status = closed;
-    files_.note_closed(path_, written());
     return status;
   }
 
 private:
   IOStatus count(std::size_t more, IOStatus status) {
     if (!status.ok()) return status;
-    const auto before = written_.fetch_add(more, std::memory_order_release);
+    const auto before = written_->fetch_add(more);
     const auto now = before + more;
     if (before < half_ && now >= half_ && now < syncs_ * synced_at_once_max) files_.want_log();
     return status;
   }
 
   file_system& files_;
-  const std::string path_;
   const std::uint64_t space_;
   const std::uint64_t half_;
-  std::atomic<std::uint64_t> written_{0};
+  const std::shared_ptr<byte_count> written_ = std::make_shared<byte_count>(0);
   std::atomic<std::uint64_t> syncs_{0};
 };
 
@@ -342,12 +331,8 @@ IOStatus steady_files::file_system::GetFileSize(const std::string& path, const I
                                                 IODebugContext* debug) {
   {
     const std::lock_guard lock(mutex_);
-    if (const auto found = open_logs_.find(path); found != open_logs_.end()) {
-      *bytes = found->second->written();
-      return IOStatus::OK();
-    }
-    if (const auto found = closed_logs_.find(path); found != closed_logs_.end()) {
-      *bytes = found->second;
+    if (const auto found = written_.find(path); found != written_.end()) {
+      *bytes = *found->second;
       return IOStatus::OK();
     }
   }

@@ -84,8 +84,8 @@ public:
   }
   template <class... Argument>
   void post(Argument... argument) {
-    // The work goes along: once the handler has run, its execution context may be gone.
     actors::answers_together::post_gathered();
+    // The work goes along: once the handler has run, its execution context may be gone.
     const auto executor = work_.get_executor();
     auto call = [handler = std::move(handler_), work = std::move(work_), ... argument = std::move(argument)]() mutable {
       std::move(handler)(std::move(argument)...);

@@ -69,7 +69,7 @@ private:
   operation_queue take_ready();
   void answer_ready(std::unique_lock<std::mutex>& lock);
   void answer_until_none_is_ready(std::unique_lock<std::mutex>& lock);
-  void settle(std::unique_lock<std::mutex>& lock, std::uint32_t appends, version through);
+  bool note_result(std::uint32_t appends, version through);  // whether more is durable now
 
   mutable std::mutex mutex_;
   operation_queue waiting_;
