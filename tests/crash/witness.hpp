@@ -27,8 +27,8 @@ inline rocksdb_options small(durability how, std::uint64_t index_events = 60) {
 }
 
 inline std::unique_ptr<rocksdb_store> open_on(faulty_disk& disk, const std::filesystem::path& folder,
-                                              const rocksdb_options& options) {
-  return detail::open_rocksdb_store(folder, options, {.env = disk.env(), .log_buffer_bytes = 64 << 10});
+                                              const rocksdb_options& options, std::size_t log_buffer_bytes = 64 << 10) {
+  return detail::open_rocksdb_store(folder, options, {.env = disk.env(), .log_buffer_bytes = log_buffer_bytes});
 }
 
 /// What the store has of that which was appended.
