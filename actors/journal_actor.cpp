@@ -15,7 +15,7 @@
 namespace cairn::actors {
 namespace {
 
-constexpr std::size_t handed_over_at_once = 256;
+constexpr std::size_t handed_over_at_once = 64;
 
 class journal_actor final : public caf::event_based_actor {
 public:
@@ -146,6 +146,9 @@ private:
       // Nobody else answers for these aggregates until their answers are handed over, so a few at a time.
       const auto end = std::min(results_.size(), next + handed_over_at_once);
       handing_over_.clear();
+      for (auto ahead = next; ahead < end; ++ahead) {
+        if (const auto* answers = results_[ahead].answers) answers->prefetch();
+      }
       {
         const answers_together together;
         for (; next < end; ++next) {

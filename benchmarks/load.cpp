@@ -228,6 +228,7 @@ double pipeline::run(double seconds) {
   const auto events = counted.events.load();
   const auto snapshots = counted.snapshots_saved.load();
   const auto cpu = cpu_seconds();
+  standstill_watch watch;
   const auto start = steady::now();
   pause_for(seconds);
   const auto commands = static_cast<double>(loop.answered() - answered);
@@ -238,12 +239,18 @@ double pipeline::run(double seconds) {
   commits_ += counted.commits.load() - commits;
   events_ += counted.events.load() - events;
   snapshots_ += counted.snapshots_saved.load() - snapshots;
+  const auto stood_still = watch.end();
+  if (!stood_still) standstill_seconds_.reset();
+  if (standstill_seconds_) *standstill_seconds_ += *stood_still;
   return commands / took;
 }
 
 load_figures pipeline::figures() const {
-  return {commands_ / seconds_, 1e6 * cpu_seconds_ / commands_,
-          commits_ == 0 ? 0 : static_cast<double>(events_) / static_cast<double>(commits_), static_cast<double>(snapshots_)};
+  load_figures found{commands_ / seconds_, 1e6 * cpu_seconds_ / commands_,
+                     commits_ == 0 ? 0 : static_cast<double>(events_) / static_cast<double>(commits_),
+                     static_cast<double>(snapshots_), std::nullopt};
+  if (standstill_seconds_) found.standstill_share = *standstill_seconds_ / seconds_;
+  return found;
 }
 
 load_figures run(const load& what, double seconds) {
@@ -252,12 +259,13 @@ load_figures run(const load& what, double seconds) {
   return alone.figures();
 }
 
-std::vector<double> pipeline::latencies_at(double commands_per_second, double seconds) {
+latencies pipeline::latencies_at(double commands_per_second, double seconds) {
   warm_up();
   // So that pacing does not take a core: what falls due within a step is asked at its end.
   constexpr std::chrono::microseconds step{50};
   const auto apart = std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(1 / commands_per_second));
-  std::vector<double> latencies;
+  latencies found;
+  found.all.reserve(static_cast<std::size_t>(commands_per_second * seconds) + 1);
   asio::io_context io{1};
   asio::steady_timer timer{io};
   const command_options patient{.when_full = when_full::wait};
@@ -265,6 +273,7 @@ std::vector<double> pipeline::latencies_at(double commands_per_second, double se
   const auto measured_from = start + std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(seconds / 4));
   const auto end = measured_from + std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(seconds));
   auto due = start;
+  standstill_watch watch;
   std::function<void()> ask_what_is_due = [&] {
     const auto now = steady::now();
     for (; due <= now && due < end; due += apart) {
@@ -272,7 +281,7 @@ std::vector<double> pipeline::latencies_at(double commands_per_second, double se
           ids_[order_->next()], stock::AddStock(1, reason), patient,
           asio::bind_executor(io, [&, due](const boost::system::error_code& failed, const answer<>& answer) {
             require_success(failed, answer);
-            if (due >= measured_from) latencies.push_back(seconds_since(due));
+            if (due >= measured_from) found.all.push_back(seconds_since(due));
           }));
     }
     if (due >= end || is_interrupted()) return;
@@ -282,7 +291,8 @@ std::vector<double> pipeline::latencies_at(double commands_per_second, double se
   ask_what_is_due();
   io.run();
   stop_if_interrupted();
-  return latencies;
+  if (const auto stood_still = watch.end()) found.standstill_share = *stood_still / seconds_since(start);
+  return found;
 }
 
 }  // namespace cairn::benchmarks

@@ -53,6 +53,14 @@ struct load_figures {
   double cpu_us_per_command = 0;  ///< of all threads, the client's as well
   double mean_batch = 0;          ///< records in a group commit
   double snapshots = 0;           ///< saved in the time that was measured
+  /// Of that time, the share in which the machine stood still, as a mean of its cores; nothing where that cannot be watched.
+  std::optional<double> standstill_share;
+};
+
+/// How long answers took, in seconds from the moment when a command was due.
+struct latencies {
+  std::vector<double> all;
+  std::optional<double> standstill_share;  ///< as above
 };
 
 /// A runtime with live products, whose clients are there while they are measured and gone in between.
@@ -68,9 +76,9 @@ public:
   /// The first time, lets the clients run until warm_up_bytes are stored. Then lets them run for a quarter of `seconds`, and
   /// measures them for `seconds`. Waits until all have their answers. Returns the commands a second.
   double run(double seconds);
-  /// How long answers take, in seconds from the moment when a command was due, while so many a second are asked for at an even
-  /// pace. Of `seconds`, after a quarter of it as above.
-  std::vector<double> latencies_at(double commands_per_second, double seconds);
+  /// How long answers take while so many commands a second are asked for at an even pace. Of `seconds`, after a quarter of it as
+  /// above.
+  latencies latencies_at(double commands_per_second, double seconds);
   /// Of all runs together.
   load_figures figures() const;
 
@@ -91,6 +99,7 @@ private:
   double commands_ = 0;
   double seconds_ = 0;
   double cpu_seconds_ = 0;
+  std::optional<double> standstill_seconds_ = 0;  // a mean of the cores
   std::uint64_t commits_ = 0;
   std::uint64_t events_ = 0;
   std::uint64_t snapshots_ = 0;

@@ -5,6 +5,8 @@
 #include <exception>
 #include <fcntl.h>
 #include <fstream>
+#include <numeric>
+#include <sched.h>
 #include <string>
 #include <system_error>
 
@@ -71,6 +73,39 @@ double resident_bytes() {
 
 void release_free_memory() {
   if (MallocExtension_ReleaseFreeMemory) MallocExtension_ReleaseFreeMemory();
+}
+
+standstill_watch::standstill_watch() : seconds_(std::max(1U, std::thread::hardware_concurrency())) {
+  for (std::size_t core = 0; core < seconds_.size(); ++core) {
+    threads_.emplace_back([this, core] { watch(core, seconds_[core]); });
+  }
+}
+
+standstill_watch::~standstill_watch() { end(); }
+
+std::optional<double> standstill_watch::end() {
+  ended_.store(true);
+  for (auto& thread : threads_) thread.join();
+  threads_.clear();
+  if (!permitted_) return std::nullopt;
+  return std::accumulate(seconds_.begin(), seconds_.end(), 0.0) / static_cast<double>(seconds_.size());
+}
+
+void standstill_watch::watch(std::size_t core, double& seconds) {
+  constexpr std::chrono::milliseconds step{1};
+  cpu_set_t alone;
+  CPU_ZERO(&alone);
+  CPU_SET(core, &alone);
+  const sched_param priority{.sched_priority = 50};
+  if (::sched_setaffinity(0, sizeof alone, &alone) != 0 || ::sched_setscheduler(0, SCHED_FIFO, &priority) != 0) {
+    permitted_.store(false);
+    return;
+  }
+  while (!ended_.load()) {
+    const auto wanted = steady::now() + step;
+    std::this_thread::sleep_until(wanted);
+    if (const auto late = seconds_since(wanted); late > std::chrono::duration<double>(step).count()) seconds += late;
+  }
 }
 
 double median_sync_seconds() {

@@ -29,6 +29,10 @@ row compared(std::string key, std::string title, load ours, std::string against,
               found.besides = {{"µs CPU a command", one.cpu_us_per_command},
                                {"against", other.cpu_us_per_command},
                                {"records a commit", one.mean_batch}};
+              if (one.standstill_share && other.standstill_share) {
+                found.besides.emplace_back("% of the time stood still", 100 * *one.standstill_share);
+                found.besides.emplace_back("% stood still against", 100 * *other.standstill_share);
+              }
               if (ours.snapshot_every_events != theirs.snapshot_every_events) {
                 found.besides.emplace_back("snapshots", one.snapshots);
               }
@@ -67,12 +71,15 @@ measured latency_round(const extent& size) {
   // So long that what is done in the background, now and then, falls into it.
   const auto at_half = alone.latencies_at(highest / 2, 10 * size.seconds);
   const auto at_quarter = alone.latencies_at(highest / 4, 10 * size.seconds);
-  return {1e6 * percentile(at_half, 0.99),
-          1e6 * sync,
-          {{"commands/s", highest / 2},
-           {"µs median", 1e6 * median(at_half)},
-           {"µs at a quarter of the rate", 1e6 * percentile(at_quarter, 0.99)},
-           {"µs median there", 1e6 * median(at_quarter)}}};
+  measured found{1e6 * percentile(at_half.all, 0.99), 1e6 * sync, {{"commands/s", highest / 2}}};
+  const auto tell = [&](const latencies& at, const std::string& there) {
+    found.besides.emplace_back("µs median" + there, 1e6 * median(at.all));
+    if (at.standstill_share) { found.besides.emplace_back("% of the time stood still" + there, 100 * *at.standstill_share); }
+  };
+  tell(at_half, "");
+  found.besides.emplace_back("µs p99 at a quarter of the rate", 1e6 * percentile(at_quarter.all, 0.99));
+  tell(at_quarter, " there");
+  return found;
 }
 
 }  // namespace

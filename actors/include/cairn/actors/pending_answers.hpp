@@ -42,6 +42,12 @@ public:
   /// Answers also what has become ready meanwhile.
   void handed_over();
 
+  /// Asks for this object's memory, which another core has changed: several such waits take no longer than one.
+  void prefetch() const noexcept {
+    constexpr std::size_t line = 64;
+    for (std::size_t at = 0; at < sizeof *this; at += line) __builtin_prefetch(reinterpret_cast<const char*>(this) + at, 1);
+  }
+
   /// Whether the aggregate gets the results of its appends from now on. Where none is on its way, none will come.
   void want_results(bool wanted);
 
