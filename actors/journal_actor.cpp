@@ -15,7 +15,9 @@
 namespace cairn::actors {
 namespace {
 
-constexpr std::size_t handed_over_at_once = 64;
+constexpr std::size_t handed_over_at_once = 256;
+// By the time that so many have been answered, the memory of the next is here.
+constexpr std::size_t prefetched_ahead = 16;
 
 class journal_actor final : public caf::event_based_actor {
 public:
@@ -146,12 +148,12 @@ private:
       // Nobody else answers for these aggregates until their answers are handed over, so a few at a time.
       const auto end = std::min(results_.size(), next + handed_over_at_once);
       handing_over_.clear();
-      for (auto ahead = next; ahead < end; ++ahead) {
-        if (const auto* answers = results_[ahead].answers) answers->prefetch();
-      }
       {
         const answers_together together;
         for (; next < end; ++next) {
+          if (const auto ahead = next + prefetched_ahead; ahead < results_.size() && results_[ahead].answers) {
+            results_[ahead].answers->prefetch();
+          }
           const auto& [to, answers, result] = results_[next];
           using settling = pending_answers::settling;
           auto settled = settling::wanted;

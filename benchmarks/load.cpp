@@ -227,8 +227,8 @@ double pipeline::run(double seconds) {
   const auto commits = counted.commits.load();
   const auto events = counted.events.load();
   const auto snapshots = counted.snapshots_saved.load();
-  const auto cpu = cpu_seconds();
   standstill_watch watch;
+  const auto cpu = cpu_seconds();
   const auto start = steady::now();
   pause_for(seconds);
   const auto commands = static_cast<double>(loop.answered() - answered);

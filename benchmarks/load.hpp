@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,14 +54,14 @@ struct load_figures {
   double cpu_us_per_command = 0;  ///< of all threads, the client's as well
   double mean_batch = 0;          ///< records in a group commit
   double snapshots = 0;           ///< saved in the time that was measured
-  /// Of that time, the share in which the machine stood still, as a mean of its cores; nothing where that cannot be watched.
+  /// Of that time, the share in which the machine stood still; nothing where that cannot be watched.
   std::optional<double> standstill_share;
 };
 
 /// How long answers took, in seconds from the moment when a command was due.
 struct latencies {
   std::vector<double> all;
-  std::optional<double> standstill_share;  ///< as above
+  std::optional<double> standstill_share;  ///< of the whole run, its first quarter included
 };
 
 /// A runtime with live products, whose clients are there while they are measured and gone in between.
@@ -99,7 +100,7 @@ private:
   double commands_ = 0;
   double seconds_ = 0;
   double cpu_seconds_ = 0;
-  std::optional<double> standstill_seconds_ = 0;  // a mean of the cores
+  std::optional<double> standstill_seconds_ = 0;
   std::uint64_t commits_ = 0;
   std::uint64_t events_ = 0;
   std::uint64_t snapshots_ = 0;

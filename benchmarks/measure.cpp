@@ -5,8 +5,8 @@
 #include <exception>
 #include <fcntl.h>
 #include <fstream>
-#include <numeric>
 #include <sched.h>
+#include <span>
 #include <string>
 #include <system_error>
 
@@ -75,9 +75,18 @@ void release_free_memory() {
   if (MallocExtension_ReleaseFreeMemory) MallocExtension_ReleaseFreeMemory();
 }
 
-standstill_watch::standstill_watch() : seconds_(std::max(1U, std::thread::hardware_concurrency())) {
-  for (std::size_t core = 0; core < seconds_.size(); ++core) {
-    threads_.emplace_back([this, core] { watch(core, seconds_[core]); });
+standstill_watch::standstill_watch() {
+  cpu_set_t usable;
+  CPU_ZERO(&usable);
+  if (::sched_getaffinity(0, sizeof usable, &usable) != 0) permitted_.store(false);
+  late_.resize(static_cast<std::size_t>(CPU_COUNT(&usable)));
+  try {
+    for (int core = 0; core < CPU_SETSIZE && threads_.size() < late_.size(); ++core) {
+      if (!CPU_ISSET(core, &usable)) continue;
+      threads_.emplace_back([this, core, &late = late_[threads_.size()]] { watch(core, late); });
+    }
+  } catch (const std::system_error&) {
+    permitted_.store(false);  // no more threads
   }
 }
 
@@ -87,11 +96,25 @@ std::optional<double> standstill_watch::end() {
   ended_.store(true);
   for (auto& thread : threads_) thread.join();
   threads_.clear();
-  if (!permitted_) return std::nullopt;
-  return std::accumulate(seconds_.begin(), seconds_.end(), 0.0) / static_cast<double>(seconds_.size());
+  if (!permitted_ || late_.empty()) return std::nullopt;
+  // What is left of the first core's periods after each other core's.
+  auto common = late_.front();
+  for (const auto& other : std::span(late_).subspan(1)) {
+    std::vector<period> both;
+    auto theirs = other.begin();
+    for (auto ours = common.begin(); ours != common.end() && theirs != other.end();) {
+      const period overlap{std::max(ours->from, theirs->from), std::min(ours->to, theirs->to)};
+      if (overlap.from < overlap.to) both.push_back(overlap);
+      ours->to < theirs->to ? void(++ours) : void(++theirs);
+    }
+    common = std::move(both);
+  }
+  double seconds = 0;
+  for (const auto& [from, to] : common) seconds += std::chrono::duration<double>(to - from).count();
+  return seconds;
 }
 
-void standstill_watch::watch(std::size_t core, double& seconds) {
+void standstill_watch::watch(int core, std::vector<period>& late) {
   constexpr std::chrono::milliseconds step{1};
   cpu_set_t alone;
   CPU_ZERO(&alone);
@@ -104,7 +127,7 @@ void standstill_watch::watch(std::size_t core, double& seconds) {
   while (!ended_.load()) {
     const auto wanted = steady::now() + step;
     std::this_thread::sleep_until(wanted);
-    if (const auto late = seconds_since(wanted); late > std::chrono::duration<double>(step).count()) seconds += late;
+    if (const auto now = steady::now(); now > wanted + step) late.push_back({wanted, now});
   }
 }
 

@@ -98,10 +98,11 @@ void release_free_memory();
 /// The median of how long it takes to overwrite 4 KiB of a file that has its size already, and to have that on the disk.
 double median_sync_seconds();
 
-/// Whether the machine itself stood still. A virtual machine whose host allots it so much processor time in every tenth of a
-/// second, its disk's included, is stopped when that is used up, whatever runs on it, and nothing within is told: not even as
-/// stolen time. A thread of real-time priority on each core sleeps for a millisecond, again and again; when it is late, that core
-/// was nobody's. Needs the right to such priorities, which root has; without it nothing is watched.
+/// Whether the machine itself stood still, as a virtual one does whose host has no more time for it. On each core that the
+/// program may use, a thread of real-time priority sleeps for a millisecond, again and again. Where one is a millisecond late,
+/// its core was busy in the kernel or nobody's; where all of them are at once, the machine stood still. Shorter standstills are
+/// not seen. Costs a core about half a percent. Needs the right to such priorities, which root has; without it nothing is
+/// watched.
 class standstill_watch {
 public:
   standstill_watch();
@@ -109,15 +110,19 @@ public:
   standstill_watch(const standstill_watch&) = delete;
   standstill_watch& operator=(const standstill_watch&) = delete;
 
-  /// Ends the watching. How many seconds the cores stood still, on average; nothing where it was not permitted.
+  /// Ends the watching. For how many seconds all cores were late at once; nothing where it was not permitted.
   std::optional<double> end();
 
 private:
-  void watch(std::size_t core, double& seconds);
+  struct period {
+    steady::time_point from;
+    steady::time_point to;
+  };
+  void watch(int core, std::vector<period>& late);
 
   std::atomic<bool> ended_{false};
   std::atomic<bool> permitted_{true};
-  std::vector<double> seconds_;  // by core, of which each thread has one
+  std::vector<std::vector<period>> late_;  // of each thread, in order
   std::vector<std::thread> threads_;
 };
 

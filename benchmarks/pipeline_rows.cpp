@@ -31,7 +31,7 @@ row compared(std::string key, std::string title, load ours, std::string against,
                                {"records a commit", one.mean_batch}};
               if (one.standstill_share && other.standstill_share) {
                 found.besides.emplace_back("% of the time stood still", 100 * *one.standstill_share);
-                found.besides.emplace_back("% stood still against", 100 * *other.standstill_share);
+                found.besides.emplace_back("% of the other side's", 100 * *other.standstill_share);
               }
               if (ours.snapshot_every_events != theirs.snapshot_every_events) {
                 found.besides.emplace_back("snapshots", one.snapshots);
@@ -74,7 +74,8 @@ measured latency_round(const extent& size) {
   measured found{1e6 * percentile(at_half.all, 0.99), 1e6 * sync, {{"commands/s", highest / 2}}};
   const auto tell = [&](const latencies& at, const std::string& there) {
     found.besides.emplace_back("µs median" + there, 1e6 * median(at.all));
-    if (at.standstill_share) { found.besides.emplace_back("% of the time stood still" + there, 100 * *at.standstill_share); }
+    if (!at.standstill_share) return;
+    found.besides.emplace_back("% of the time stood still" + there, 100 * *at.standstill_share);
   };
   tell(at_half, "");
   found.besides.emplace_back("µs p99 at a quarter of the rate", 1e6 * percentile(at_quarter.all, 0.99));

@@ -122,10 +122,14 @@ void print_absolute(const std::vector<row_figures>& rows) {
     const auto ours = figures.each([](const round_figures& one) { return one.found.ours; });
     const auto against = figures.each([](const round_figures& one) { return one.found.against; });
     auto line = padded(figures.about->key, 17) + short_spread(ours) + " ÷ " + short_spread(against) + " " + figures.about->unit;
-    const auto& names = figures.rounds.front().found.besides;
-    for (std::size_t place = 0; place < names.size(); ++place) {
-      const auto values = figures.each([=](const round_figures& one) { return one.found.besides[place].second; });
-      line += ", " + names[place].first + " " + short_number(median(values));
+    for (const auto& [name, first_value] : figures.rounds.front().found.besides) {
+      std::vector<double> values;  // of the rounds that have it
+      for (const auto& round : figures.rounds) {
+        for (const auto& [other, value] : round.found.besides) {
+          if (other == name) values.push_back(value);
+        }
+      }
+      line += ", " + name + " " + short_number(median(values));
     }
     std::printf("%s\n", line.c_str());
   }

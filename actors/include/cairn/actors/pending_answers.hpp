@@ -42,10 +42,12 @@ public:
   /// Answers also what has become ready meanwhile.
   void handed_over();
 
-  /// Asks for this object's memory, which another core has changed: several such waits take no longer than one.
+  /// Asks for this object's memory ahead of its use: another core has changed it, and the waits for several overlap.
   void prefetch() const noexcept {
     constexpr std::size_t line = 64;
-    for (std::size_t at = 0; at < sizeof *this; at += line) __builtin_prefetch(reinterpret_cast<const char*>(this) + at, 1);
+    const auto* first = reinterpret_cast<const char*>(this);
+    for (std::size_t at = 0; at < sizeof *this; at += line) __builtin_prefetch(first + at);
+    __builtin_prefetch(first + sizeof *this - 1);
   }
 
   /// Whether the aggregate gets the results of its appends from now on. Where none is on its way, none will come.
