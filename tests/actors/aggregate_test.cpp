@@ -411,6 +411,22 @@ TEST_CASE("a command that was answered at its deadline keeps its place until it 
   CHECK(world.runtime().in_flight() == 0);
 }
 
+TEST_CASE(
+    "the commands of a batch that were answered at their deadline keep their places until they have left their aggregates") {
+  test_runtime world;
+  world.probe(journal_actor());
+  // Of two aggregates, of which the second one's append is never answered.
+  const auto answers = world.ask_many<Product>(std::vector<addressed<Enrol>>{{"1", Enrol{0}, {.deadline = world.now() + 5ms}},
+                                                                             {"2", Enrol{0}, {.deadline = world.now() + 5ms}}});
+  world.advance(20ms);
+  REQUIRE(answers.answered());
+  for (const auto& [code, answer] : *answers) CHECK(code == errc::timed_out);
+  CHECK(world.runtime().in_flight() == 2);
+  world.inject(product, stored_through(1));
+  world.run();
+  CHECK(world.runtime().in_flight() == 1);
+}
+
 TEST_CASE("a command that was answered at its deadline gives up its place even where nobody runs its handler") {
   test_runtime world;
   world.probe(journal_actor());

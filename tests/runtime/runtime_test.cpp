@@ -364,6 +364,18 @@ TEST_CASE("a runtime ends while the threads that asked it for new products live 
   asker.join();
 }
 
+TEST_CASE("a batch whose handler never runs goes with its io_context, also after the runtime") {
+  asio::io_context io;
+  {
+    runtime runtime{{.journal = memory_journal()}};
+    runtime.ask<Product>("1", Enrol{});
+    runtime.ask_many<Product>(std::vector<addressed<AddStock>>{{"1", AddStock{1}}, {"none", AddStock{1}}},
+                              asio::bind_executor(io, [](const std::vector<batched_answer<>>&) { CHECK(false); }));
+    runtime.drain();
+    CHECK(runtime.in_flight() == 0);
+  }
+}
+
 TEST_CASE("answers of one commit keep their order where they take different ways: alone, as a batch, to a thread that waits") {
   const auto store = std::make_shared<gated_journal>(true);
   runtime runtime{{.journal = store}};
@@ -389,7 +401,11 @@ TEST_CASE("answers of one commit keep their order where they take different ways
       CHECK(told == std::vector<int>{1, 2});
     } else {
       // Once the blocking call returns, the answer of what was decided before it waits for its context to run.
-      runtime.ask<Product>("1", AddStock{1});
+      if (round % 4 == 1) {
+        runtime.ask<Product>("1", AddStock{1});
+      } else {
+        runtime.ask_many<Product>("1", std::vector(2, AddStock{1}));
+      }
       io.poll();
       CHECK(told == std::vector<int>{1});
     }

@@ -80,17 +80,14 @@ public:
   /// Posts the handler with its arguments. Of this and answer(), one is called, once.
   template <class... Value>
   void operator()(errc code, Value... value) {
-    post(as_asio_code(code), std::move(value)...);
+    post_call([handler = std::move(handler_), code, ... value = std::move(value)]() mutable {
+      std::move(handler)(as_asio_code(code), std::move(value)...);
+    });
   }
-  template <class... Argument>
-  void post(Argument... argument) {
-    actors::answers_together::post_gathered();
-    // The work goes along: once the handler has run, its execution context may be gone.
-    const auto executor = work_.get_executor();
-    auto call = [handler = std::move(handler_), work = std::move(work_), ... argument = std::move(argument)]() mutable {
-      std::move(handler)(std::move(argument)...);
-    };
-    boost::asio::post(executor, boost::asio::bind_executor(executor, std::move(call)));
+  /// Posts the handler with what `make`, called before it and there, returns.
+  template <class Make>
+  void post_made(Make make) {
+    post_call([handler = std::move(handler_), make = std::move(make)]() mutable { std::move(handler)(make()); });
   }
 
   /// Posts the handler with what `Make` makes of the operation, (errc, value), in which this completion lives.
@@ -107,6 +104,15 @@ public:
   }
 
 private:
+  template <class Call>
+  void post_call(Call call) {
+    actors::answers_together::post_gathered();
+    // The work goes along: once the handler has run, its execution context may be gone.
+    const auto executor = work_.get_executor();
+    auto with_work = [call = std::move(call), work = std::move(work_)]() mutable { call(); };
+    boost::asio::post(executor, boost::asio::bind_executor(executor, std::move(with_work)));
+  }
+
   // Carries the operation instead of the answer, and in the operation's own memory: nothing is copied or allocated on the way.
   template <class Make>
   struct posted_answer {

@@ -135,36 +135,49 @@ struct make_versioned {
   }
 };
 
-/// The answers of a batch, as they come. Hands all of them over once the last is there, and is gone with that: each operation is
-/// completed exactly once, so nobody needs to own it meanwhile. Complete: `void(std::vector<batched_answer<Result>>)`.
-template <class Result, class Complete>
+using operations = std::vector<actors::operation_ptr>;
+
+/// The operations of a batch that are completed, in the order of its commands. Hands all of them over once the last is, and is
+/// gone with that: each is completed exactly once, so nobody needs to own it meanwhile. What is answered is told where they are
+/// taken (answers_of): whoever completes them, usually the journal, has other things to do, and their memory is another core's.
+/// Complete: `void(operations&&)`.
+template <class Complete>
 class batch_in_flight {
 public:
-  using answers_type = std::vector<batched_answer<Result>>;
-
   batch_in_flight(std::size_t commands, Complete complete)
-      : left_(commands), answers_(commands), complete_(std::move(complete)) {}
+      : left_(commands), completed_(commands), complete_(std::move(complete)) {}
 
   /// What completes the operation at `place`. From any thread.
   struct slot {
     batch_in_flight* batch;
     std::size_t place;
-    void operator()(const actors::operation_ptr& asked) { batch->set(place, *asked); }
+    void operator()(actors::operation_ptr asked) { batch->set(place, std::move(asked)); }
   };
 
 private:
-  void set(std::size_t place, actors::operation& asked) {
-    auto [code, answer] = make_answer<Result>{}(asked);
-    answers_[place] = {as_asio_code(code), std::move(answer)};
+  void set(std::size_t place, actors::operation_ptr asked) {
+    completed_[place] = std::move(asked);
     if (left_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
     const std::unique_ptr<batch_in_flight> done(this);
-    complete_(std::move(answers_));
+    complete_(std::move(completed_));
   }
 
   std::atomic<std::size_t> left_;
-  answers_type answers_;
+  operations completed_;
   Complete complete_;
 };
+
+template <class Result>
+std::vector<batched_answer<Result>> answers_of(operations&& completed) {
+  std::vector<batched_answer<Result>> answers;
+  answers.reserve(completed.size());
+  for (auto& asked : completed) {
+    auto [code, answer] = make_answer<Result>{}(*asked);
+    answers.push_back({as_asio_code(code), std::move(answer)});
+    asked = {};
+  }
+  return answers;
+}
 
 /// A read of the journal, on a reader's thread. `Read` makes the value, or throws.
 template <class Value, class Read, class Complete>
@@ -323,11 +336,11 @@ public:
   template <class A, class Command, class Token>
   auto ask_many(std::vector<addressed<Command>> commands, Token&& token) {
     require_batch_command<A, Command>();
-    using answers_type = std::vector<detail::batched_answer_of<A, Command>>;
-    return boost::asio::async_initiate<Token, void(answers_type)>(
+    using result_type = typename actors::decision_of<A, Command>::result_type;
+    return boost::asio::async_initiate<Token, void(std::vector<batched_answer<result_type>>)>(
         [this](auto handler, std::vector<addressed<Command>> what) {
-          submit_many<A>(std::move(what), [done = detail::completion(std::move(handler))](answers_type&& all) mutable {
-            done.post(std::move(all));
+          submit_many<A>(std::move(what), [done = detail::completion(std::move(handler))](detail::operations&& all) mutable {
+            done.post_made([all = std::move(all)]() mutable { return detail::answers_of<result_type>(std::move(all)); });
           });
         },
         token, std::move(commands));
@@ -341,12 +354,13 @@ public:
   template <class A, class Command>
   auto ask_many(std::vector<addressed<Command>> commands) {
     require_batch_command<A, Command>();
-    using answers_type = std::vector<detail::batched_answer_of<A, Command>>;
-    std::promise<answers_type> promise;
-    auto answers = promise.get_future();
-    submit_many<A>(std::move(commands),
-                   [promise = std::move(promise)](answers_type&& all) mutable { promise.set_value(std::move(all)); });
-    return answers.get();
+    std::promise<detail::operations> promise;
+    auto completed = promise.get_future();
+    submit_many<A>(std::move(commands), [promise = std::move(promise)](detail::operations&& all) mutable {
+      actors::answers_together::post_gathered();
+      promise.set_value(std::move(all));
+    });
+    return detail::answers_of<typename actors::decision_of<A, Command>::result_type>(completed.get());
   }
   template <class A, class Command>
   auto ask_many(std::string_view id, std::vector<Command> commands) {
@@ -446,11 +460,10 @@ private:
 
   template <class A, class Command, class Complete>
   void submit_many(std::vector<addressed<Command>> commands, Complete complete) {
-    using result_type = typename actors::decision_of<A, Command>::result_type;
-    using batch_type = detail::batch_in_flight<result_type, Complete>;
+    using batch_type = detail::batch_in_flight<Complete>;
     if (commands.empty()) return complete({});
     auto batch = std::make_unique<batch_type>(commands.size(), std::move(complete));
-    std::vector<actors::operation_ptr> operations;  // behind the batch: where one cannot be made, the others go before it
+    detail::operations operations;  // behind the batch: where one cannot be made, the others go before it
     operations.reserve(commands.size());
     for (auto& [id, command, options] : commands) {
       operations.emplace_back(new actors::command_operation<A, Command, typename batch_type::slot>(
