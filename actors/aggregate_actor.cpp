@@ -1,5 +1,7 @@
 #include "aggregate_actor.hpp"
 
+#include <caf/send.hpp>
+
 #include <algorithm>
 
 namespace cairn::actors {
@@ -10,12 +12,25 @@ constexpr std::uint32_t snapshots_in_flight_max = 16;  // of one aggregate
 // when the first is answered, so a hot aggregate costs the journal two messages for each commit and not one for each command.
 constexpr std::uint32_t appends_in_flight_max = 2;
 
+// Holds no share of the actor: a share taken and given up for each append is a line of memory that goes from core to core.
+class answers_of_actor final : public pending_answers {
+public:
+  explicit answers_of_actor(caf::actor_control_block* aggregate) : aggregate_(aggregate) {}
+
+  void send_result(append_result&& result) const override {
+    if (const auto living = aggregate_.lock()) caf::anon_send(caf::actor_cast<caf::actor>(living), std::move(result));
+  }
+
+private:
+  caf::weak_actor_ptr aggregate_;
+};
+
 }  // namespace
 
 aggregate_actor::aggregate_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues,
                                  const aggregate_type& type, std::string id)
     : caf::event_based_actor(config), shared_(shared), crew_(colleagues), type_(type), id_(std::move(id)),
-      commands_(shared.bounds.command_ids_kept), answers_(std::make_shared<pending_answers>()),
+      commands_(shared.bounds.command_ids_kept), answers_(std::make_shared<answers_of_actor>(ctrl())),
       retry_pause_(shared.bounds.recovery_retry_min) {}
 
 // A behavior's handlers are objects of each actor. Those of the messages that come often are few; the others find their way
@@ -141,8 +156,10 @@ void aggregate_actor::decide(operation_ptr asked) {
 void aggregate_actor::send_appends() {
   if (gathering_ || unsent_events_ == 0 || !answers_->begin_append(appends_in_flight_max)) return;
   const version expected{version_.value - unsent_events_};
-  send(crew_.journal, append_request{stream_id(stream()), expected, std::exchange(unsent_events_, 0),
-                                     std::exchange(unsent_frames_, {}), incarnation_, answers_});
+  append_request request{stream_id(stream()), expected, std::exchange(unsent_events_, 0), std::exchange(unsent_frames_, {}),
+                         incarnation_,        answers_};
+  if (!crew_.appends) return send(crew_.journal, std::move(request));
+  if (crew_.appends->put(std::move(request))) send(crew_.journal, commit_now{});
 }
 
 void aggregate_actor::evolved() {

@@ -364,7 +364,8 @@ std::optional<stream_view> aggregate_of(const caf::abstract_actor& actor) {
 
 void spawn_crew(caf::actor_system& system, shared_context& shared, crew& into, threading how) {
   if (shared.store) {
-    into.journal = spawn_journal(system, shared, how);
+    if (how == threading::own) into.appends = std::make_shared<append_inbox>();
+    into.journal = spawn_journal(system, shared, into.appends);
     into.snapshots = spawn_snapshot_writer(system, shared, how);
     for (std::size_t made = 0; made < shared.bounds.recoveries_at_once_max; ++made) {
       into.recoverers.push_back(spawn_reader(system, shared, how));

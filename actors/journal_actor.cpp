@@ -1,7 +1,8 @@
 // The journal actor: the only writer of the store. Commits greedily: what arrives while one sync is in flight is the next batch.
 //
-// It gathers appends, and sends itself one message behind whatever is queued; when that comes up, all that came before it is one
-// group commit. Each aggregate then gets one answer for all of its appends in the batch.
+// With a thread of its own it takes from the inbox what is there when it is told that there is something. Scheduled, it gathers
+// messages, and sends itself one behind whatever is queued; when that comes up, all that came before it is one group commit. Each
+// aggregate then gets one answer for all of its appends in the batch.
 #include <cairn/actors/answers_together.hpp>
 #include <cairn/actors/crew.hpp>
 
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <span>
 
 namespace cairn::actors {
 namespace {
@@ -21,8 +23,8 @@ constexpr std::size_t prefetched_ahead = 16;
 
 class journal_actor final : public caf::event_based_actor {
 public:
-  journal_actor(caf::actor_config& config, shared_context& shared, threading how)
-      : caf::event_based_actor(config), shared_(shared), threading_(how) {}
+  journal_actor(caf::actor_config& config, shared_context& shared, std::shared_ptr<append_inbox> inbox)
+      : caf::event_based_actor(config), shared_(shared), inbox_(std::move(inbox)) {}
 
   const char* name() const override { return "cairn.journal"; }
 
@@ -46,38 +48,54 @@ public:
   }
 
 private:
-  struct gathered {
-    append_request request;
-    caf::strong_actor_ptr from;
-    std::size_t result = 0;  // which of results_ answers it
-  };
-
+  // What becomes of one aggregate's requests in a batch.
   struct pending_result {
-    caf::strong_actor_ptr to;
-    pending_answers* answers;  // the request's
+    caf::actor_control_block* from;  // where they were messages
+    pending_answers* answers;        // the requests'
     append_result result;
   };
 
   void gather(append_request&& request) {
-    gathered_bytes_ += request.frames.size();
-    gathered_.push_back({std::move(request), current_sender(), 0});
-    if (gathered_.size() >= shared_.bounds.batch_appends_max || gathered_bytes_ >= shared_.bounds.batch_bytes_max) {
-      commit();
-    } else if (!commit_queued_) {
-      commit_queued_ = true;
-      send(this, commit_now{});
-    }
+    gathered_.push_back(std::move(request));
+    senders_.resize(gathered_.size());
+    senders_.back() = current_sender();
+    if (!std::exchange(commit_queued_, true)) send(this, commit_now{});
   }
 
   void commit() {
-    if (gathered_.empty()) return;
+    commit_gathered();
+    if (!inbox_) return;
+    inbox_->take(gathered_);
+    senders_.resize(gathered_.size());
+    commit_gathered();
+  }
+
+  // In as many batches as the bounds ask for.
+  void commit_gathered() {
+    const auto& bounds = shared_.bounds;
+    for (std::size_t first = 0, end = 0; first < gathered_.size(); first = end) {
+      std::size_t bytes = 0;
+      while (end < gathered_.size() && end - first < bounds.batch_appends_max && bytes < bounds.batch_bytes_max) {
+        bytes += gathered_[end++].frames.size();
+      }
+      batch_ = std::span(gathered_).subspan(first, end - first);
+      find_aggregates(std::span(senders_).subspan(first, end - first));
+      commit_batch();
+    }
+    gathered_.clear();
+    senders_.clear();
+  }
+
+  void commit_batch() {
     additions_.clear();
-    for (const auto& [request, from, result] : gathered_) {
+    for (const auto& request : batch_) {
+      __builtin_prefetch(request.frames.data());
+      __builtin_prefetch(request.frames.data() + 64);
       additions_.push_back({request.stream, request.expected, request.events, request.frames});
     }
     appends_.clear();
     for (const auto& one : additions_) appends_.emplace_back(&one, 1);
-    outcomes_.assign(gathered_.size(), {});
+    outcomes_.assign(batch_.size(), {});
 
     errc code{};
     std::string detail;
@@ -100,22 +118,19 @@ private:
       shared_.stats.failed_commits.fetch_add(1, std::memory_order_relaxed);
       // Every command is told; the log is told once, not once for each commit as long as it lasts.
       if (!std::exchange(failing_, true)) {
-        shared_.warn("a group commit of " + std::to_string(gathered_.size()) + " appends failed: " + detail +
+        shared_.warn("a group commit of " + std::to_string(batch_.size()) + " appends failed: " + detail +
                      "; more failures are not told here until a commit succeeds");
       }
     }
     answer(code, detail);
-    gathered_.clear();
-    gathered_bytes_ = 0;
   }
 
-  // One answer for each sender, in the order in which the senders first appear.
+  // One answer for each aggregate, in the order in which they first appear.
   void answer(errc code, const std::string& detail) {
-    find_senders();
     std::uint64_t events = 0;
-    for (std::size_t place = 0; place < gathered_.size(); ++place) {
-      const auto& request = gathered_[place].request;
-      auto& [to, answers, result] = results_[gathered_[place].result];
+    for (std::size_t place = 0; place < batch_.size(); ++place) {
+      const auto& request = batch_[place];
+      auto& result = results_[result_of_[place]].result;
       ++result.appends;
       if (result.code != errc{}) continue;  // built on something that failed
       if (code != errc{}) {
@@ -132,9 +147,13 @@ private:
       }
     }
     shared_.stats.events.fetch_add(events, std::memory_order_relaxed);
-    settle_results();
-    for (auto& [to, answers, result] : results_) {
-      if (to) send(caf::actor_cast<caf::actor>(to), std::move(result));
+    if (inbox_) settle_results();
+    for (auto& [from, answers, result] : results_) {
+      if (from) {
+        send(caf::actor_cast<caf::actor>(from), std::move(result));
+      } else if (answers) {
+        answers->send_result(std::move(result));
+      }
     }
     results_.clear();
   }
@@ -142,7 +161,6 @@ private:
   // With threads, an aggregate is not woken for what can be done here. A test sees every result. Leaves what is for the
   // aggregates.
   void settle_results() {
-    if (threading_ != threading::own) return;
     std::size_t left = 0;
     for (std::size_t next = 0; next < results_.size();) {
       // Nobody else answers for these aggregates until their answers are handed over, so a few at a time.
@@ -154,14 +172,15 @@ private:
           if (const auto ahead = next + prefetched_ahead; ahead < results_.size() && results_[ahead].answers) {
             results_[ahead].answers->prefetch();
           }
-          const auto& [to, answers, result] = results_[next];
-          using settling = pending_answers::settling;
-          auto settled = settling::wanted;
+          auto& [from, answers, result] = results_[next];
+          pending_answers::settled settled{.by_aggregate = true, .wanted = true};
           if (answers && result.code == errc{}) {
-            settled = answers->settle_unless_wanted(result.incarnation, result.appends, result.durable_through);
+            settled = answers->settle_for_journal(result.incarnation, result.appends, result.durable_through);
           }
-          if (settled == settling::handing_over) handing_over_.push_back(answers);
-          if (settled == settling::wanted) std::swap(results_[left++], results_[next]);
+          if (settled.handing_over) handing_over_.push_back(answers);
+          if (!settled.wanted) continue;
+          if (!settled.by_aggregate) result.appends = 0;
+          std::swap(results_[left++], results_[next]);
         }
       }
       for (auto* answers : handing_over_) answers->handed_over();
@@ -169,47 +188,54 @@ private:
     results_.resize(left);
   }
 
-  // Groups the batch by sender through an open-addressed table: a hash map's nodes would cost an allocation for each append.
-  void find_senders() {
+  // Groups the batch by aggregate through an open-addressed table: a hash map's nodes would cost an allocation for each append.
+  void find_aggregates(std::span<const caf::strong_actor_ptr> senders) {
     std::size_t size = 16;
-    while (size < 2 * gathered_.size()) size *= 2;
+    while (size < 2 * batch_.size()) size *= 2;
     table_.assign(size, 0);
-    for (auto& one : gathered_) {
-      auto slot = (reinterpret_cast<std::uintptr_t>(one.from.get()) >> 6) * 0x9e3779b97f4a7c15ULL >> 20 & (size - 1);
+    result_of_.clear();
+    for (std::size_t place = 0; place < batch_.size(); ++place) {
+      const auto& request = batch_[place];
+      auto* const from = senders[place].get();
+      auto* const answers = request.answers.get();
+      const auto key = from ? reinterpret_cast<std::uintptr_t>(from) : reinterpret_cast<std::uintptr_t>(answers);
+      auto slot = (key >> 6) * 0x9e3779b97f4a7c15ULL >> 20 & (size - 1);
       // An aggregate's requests of two incarnations must not share an answer.
-      while (table_[slot] != 0 && (results_[table_[slot] - 1].to != one.from ||
-                                   results_[table_[slot] - 1].result.incarnation != one.request.incarnation)) {
-        slot = (slot + 1) & (size - 1);
-      }
+      const auto is_another = [&](const pending_result& known) {
+        return known.from != from || (!from && known.answers != answers) || known.result.incarnation != request.incarnation;
+      };
+      while (table_[slot] != 0 && is_another(results_[table_[slot] - 1])) slot = (slot + 1) & (size - 1);
       if (table_[slot] == 0) {
-        results_.push_back({one.from, one.request.answers.get(), {}});
-        results_.back().result.incarnation = one.request.incarnation;
+        results_.push_back({from, answers, {}});
+        results_.back().result.incarnation = request.incarnation;
         table_[slot] = static_cast<std::uint32_t>(results_.size());
       }
-      one.result = table_[slot] - 1;
+      result_of_.push_back(table_[slot] - 1);
     }
   }
 
   shared_context& shared_;
-  const threading threading_;
-  std::vector<gathered> gathered_;
-  std::size_t gathered_bytes_ = 0;
+  const std::shared_ptr<append_inbox> inbox_;
+  std::vector<append_request> gathered_;
+  std::vector<caf::strong_actor_ptr> senders_;  // of each; null where it came through the inbox
   bool commit_queued_ = false;
   bool failing_ = false;
+  std::span<const append_request> batch_;  // that is being committed
   // Kept from commit to commit, for their memory.
   std::vector<addition> additions_;
   std::vector<atomic_append> appends_;
   std::vector<append_outcome> outcomes_;
   std::vector<pending_result> results_;
+  std::vector<std::uint32_t> result_of_;  // of each request, which of results_ answers it
   std::vector<pending_answers*> handing_over_;
   std::vector<std::uint32_t> table_;
 };
 
 }  // namespace
 
-caf::actor spawn_journal(caf::actor_system& system, shared_context& shared, threading how) {
-  return how == threading::own ? system.spawn<journal_actor, caf::detached>(shared, how)
-                               : system.spawn<journal_actor>(shared, how);
+caf::actor spawn_journal(caf::actor_system& system, shared_context& shared, std::shared_ptr<append_inbox> appends) {
+  return appends ? system.spawn<journal_actor, caf::detached>(shared, std::move(appends))
+                 : system.spawn<journal_actor>(shared, nullptr);
 }
 
 }  // namespace cairn::actors

@@ -57,17 +57,17 @@ void pending_answers::settle(std::uint32_t appends, version through) {
   if (note_result(appends, through)) answer_ready(lock);
 }
 
-pending_answers::settling pending_answers::settle_unless_wanted(std::uint64_t incarnation, std::uint32_t appends,
-                                                                version through) {
+pending_answers::settled pending_answers::settle_for_journal(std::uint64_t incarnation, std::uint32_t appends, version through) {
   std::unique_lock lock(mutex_);
-  if (results_wanted_ || incarnation != incarnation_) return settling::wanted;
-  if (!note_result(appends, through) || answering_) return settling::done;  // whoever is at it takes these as well
+  if (incarnation != incarnation_) return {.by_aggregate = true, .wanted = true};
+  settled found{.wanted = results_wanted_};
+  if (!note_result(appends, through) || answering_) return found;  // whoever is at it takes these as well
   auto ready = take_ready();
-  if (ready.empty()) return settling::done;
-  answering_ = true;
+  if (ready.empty()) return found;
+  found.handing_over = answering_ = true;
   lock.unlock();
   while (!ready.empty()) operation::complete(ready.pop());
-  return settling::handing_over;
+  return found;
 }
 
 void pending_answers::handed_over() {

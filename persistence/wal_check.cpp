@@ -4,12 +4,12 @@
 // entries.
 #include "wal_check.hpp"
 
+#include "crc32c.hpp"
 #include "log_chunk.hpp"
 
 #include <cairn/error.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <fstream>
 #include <string_view>
@@ -26,46 +26,8 @@ constexpr std::size_t batch_head_bytes = 12;
 /// Between one batch and the next that a check may meet: far more than a log file holds.
 constexpr std::uint64_t sequence_gap_max = std::uint64_t{1} << 32;
 
-// --- CRC-32C, eight bytes at a step (M. E. Kounavis and F. L. Berry, "A Systematic Approach to Building High Performance
-// Software-Based CRC Generators", 2005) ---
-
-constexpr auto crc_tables = [] {
-  std::array<std::array<std::uint32_t, 256>, 8> tables{};
-  for (std::uint32_t i = 0; i < 256; ++i) {
-    auto value = i;
-    for (int bit = 0; bit < 8; ++bit) value = value & 1 ? value >> 1 ^ 0x82f63b78U : value >> 1;
-    tables[0][i] = value;
-  }
-  for (std::size_t table = 1; table < 8; ++table) {
-    for (std::size_t i = 0; i < 256; ++i) {
-      const auto before = tables[table - 1][i];
-      tables[table][i] = before >> 8 ^ tables[0][before & 0xff];
-    }
-  }
-  return tables;
-}();
-
-std::uint32_t crc_step(std::uint32_t crc, char byte) {
-  return crc_tables[0][(crc ^ static_cast<unsigned char>(byte)) & 0xff] ^ crc >> 8;
-}
-
-std::uint32_t crc_of(std::uint32_t crc, std::string_view bytes) {
-  for (; bytes.size() >= 8; bytes.remove_prefix(8)) {
-    std::uint64_t eight = 0;
-    std::memcpy(&eight, bytes.data(), 8);
-    eight ^= crc;
-    crc = 0;
-    for (std::size_t i = 0; i < 8; ++i) crc ^= crc_tables[7 - i][eight >> 8 * i & 0xff];
-  }
-  for (const char byte : bytes) crc = crc_step(crc, byte);
-  return crc;
-}
-
 // RocksDB stores checksums rotated and shifted, because one that is computed over itself is weak.
-std::uint32_t masked(std::uint32_t crc) {
-  crc = ~crc;
-  return (crc >> 15 | crc << 17) + 0xa282ead8U;
-}
+std::uint32_t masked(std::uint32_t crc) { return (crc >> 15 | crc << 17) + 0xa282ead8U; }
 
 // --- batches ---
 
@@ -206,7 +168,7 @@ head head_in(std::string_view bytes) {
 /// What a record carries, where its head makes sense and its checksum is right.
 std::optional<std::string_view> payload_in(std::string_view bytes, const head& head) {
   if (head.type == 0 || head.type > last_type || bytes.size() < head_bytes + head.length) return std::nullopt;
-  if (masked(crc_of(0xffffffffU, bytes.substr(6, 1 + std::size_t{head.length}))) != head.checksum) return std::nullopt;
+  if (masked(crc32c(bytes.substr(6, 1 + std::size_t{head.length}))) != head.checksum) return std::nullopt;
   return bytes.substr(head_bytes, head.length);
 }
 
@@ -244,10 +206,11 @@ bool whole_but_for_its_head(std::string_view bytes) {
   const auto stored = head_in(bytes).checksum;
   const auto payload = bytes.substr(head_bytes);
   for (auto type = whole_type; type <= last_type; ++type) {
-    auto crc = crc_step(0xffffffffU, static_cast<char>(type));
+    const auto type_byte = static_cast<char>(type);
+    auto crc = crc32c({&type_byte, 1});
     if (masked(crc) == stored) return true;
-    for (const char byte : payload) {
-      crc = crc_step(crc, byte);
+    for (const char& byte : payload) {
+      crc = crc32c({&byte, 1}, crc);
       if (masked(crc) == stored) return true;
     }
   }

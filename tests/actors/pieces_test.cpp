@@ -27,9 +27,9 @@ operation_ptr numbered(int number, std::vector<int>& told) {
 
 /// As the journal does it. Says whether the aggregate does not have to.
 bool settled_by_journal(pending_answers& answers, std::uint64_t incarnation, std::uint32_t appends, version through) {
-  const auto settled = answers.settle_unless_wanted(incarnation, appends, through);
-  if (settled == pending_answers::settling::handing_over) answers.handed_over();
-  return settled != pending_answers::settling::wanted;
+  const auto settled = answers.settle_for_journal(incarnation, appends, through);
+  if (settled.handing_over) answers.handed_over();
+  return !settled.by_aggregate;
 }
 
 }  // namespace
@@ -123,12 +123,12 @@ TEST_CASE("until the journal has handed over what it gathered, no answer of the 
   answers.hold(numbered(1, told), version{1});
   REQUIRE(answers.begin_append(2));
   REQUIRE(answers.begin_append(2));
-  REQUIRE(answers.settle_unless_wanted(1, 1, version{1}) == pending_answers::settling::handing_over);
+  REQUIRE(answers.settle_for_journal(1, 1, version{1}).handing_over);
   answers.hold(numbered(2, told), version{1});  // of a command which stored nothing
   SUBCASE("that of a command which stored nothing") {}
   SUBCASE("those of the next commit") {
     answers.hold(numbered(3, told), version{2});
-    CHECK(answers.settle_unless_wanted(1, 1, version{2}) == pending_answers::settling::done);
+    CHECK_FALSE(answers.settle_for_journal(1, 1, version{2}).handing_over);
     answers.hold(numbered(4, told), version{2});
   }
   CHECK(told == std::vector<int>{1});

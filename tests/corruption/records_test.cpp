@@ -3,6 +3,7 @@
 
 #include "../settings.hpp"
 
+#include "../../persistence/crc32c.hpp"
 #include "../../persistence/log_chunk.hpp"
 
 #include <random>
@@ -24,6 +25,19 @@ constexpr int wrong_answer = 2;
 constexpr std::uint64_t events_in_files = 600;
 
 }  // namespace
+
+TEST_CASE("CRC-32C is what it is everywhere, with the processor's instruction and without, in one piece and in several") {
+  CHECK(detail::crc32c("123456789") == 0xe3069283U);            // the check value of the catalogues
+  CHECK(detail::crc32c(std::string(32, '\0')) == 0x8a9136aaU);  // RFC 3720, B.4
+  CHECK(detail::crc32c(std::string(32, '\xff')) == 0x62a8ab43U);
+  std::string bytes;
+  for (int i = 0; i < 100; ++i) {
+    const std::string_view all = bytes;
+    CHECK(detail::crc32c(all) == detail::crc32c_by_tables(all));
+    CHECK(detail::crc32c(all.substr(all.size() / 3), detail::crc32c(all.substr(0, all.size() / 3))) == detail::crc32c(all));
+    bytes += static_cast<char>(37 * i);
+  }
+}
 
 TEST_CASE("every byte of every stored record, flipped in turn, is found by whoever reads the record") {
   const temporary_folder folder;

@@ -3,6 +3,7 @@
 // The aggregates come and go below the directories.
 #pragma once
 
+#include <cairn/actors/append_inbox.hpp>
 #include <cairn/actors/context.hpp>
 #include <cairn/actors/messages.hpp>
 
@@ -12,6 +13,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -46,6 +48,8 @@ private:
 /// Handles of the standing actors. A test may put a probe in the place of any.
 struct crew {
   caf::actor journal;  ///< none: the context has no store
+  /// Where the journal takes appends from; none: each is a message to it.
+  std::shared_ptr<append_inbox> appends;
   caf::actor snapshots;
   std::vector<caf::actor> recoverers;  ///< readers for recoveries alone, which no long look into the past keeps waiting
   std::vector<caf::actor> readers;     ///< for looks into the past
@@ -79,8 +83,9 @@ void spawn_crew(caf::actor_system& system, shared_context& shared, crew& into, t
 caf::actor spawn_aggregate(caf::actor_system& system, shared_context& shared, const crew& colleagues, const aggregate_type& type,
                            std::string id);
 
-/// The only writer of the store.
-caf::actor spawn_journal(caf::actor_system& system, shared_context& shared, threading how);
+/// The only writer of the store. With an inbox it has a thread of its own; without one it is scheduled, and gets each append as a
+/// message.
+caf::actor spawn_journal(caf::actor_system& system, shared_context& shared, std::shared_ptr<append_inbox> appends = {});
 caf::actor spawn_snapshot_writer(caf::actor_system& system, shared_context& shared, threading how);
 caf::actor spawn_reader(caf::actor_system& system, shared_context& shared, threading how);
 /// One of `directories` that share the aggregates between them.

@@ -26,8 +26,9 @@ struct perform_many {
 };
 
 /// To the journal, from an aggregate: make the events of one or several decisions durable, all or none. Answered by
-/// append_result, one for all of the sender's requests in a group commit; or, where the journal has a thread of its own and all
-/// went well, by settling `answers` right there, unless they say that the aggregate wants to know.
+/// append_result, one for all of the aggregate's requests in a group commit. A journal that has a thread of its own gets it
+/// through an append_inbox, without a sender: where all went well it settles `answers` right there, unless they say that the
+/// aggregate wants to know.
 struct append_request {
   stream_id stream;
   version expected;

@@ -10,6 +10,8 @@
 
 namespace cairn::actors {
 
+struct append_result;
+
 /// What the aggregate has decided and must not say yet: each answer waits until the version that it has seen is durable.
 ///
 /// Shared by the aggregate and the journal, so that the journal can answer right after its commit: usually nothing else is left
@@ -20,6 +22,11 @@ namespace cairn::actors {
 /// another command meanwhile, and so take the runtime's and a directory's lock, in that order.
 class pending_answers {
 public:
+  virtual ~pending_answers() = default;
+
+  /// Sends the aggregate what became of appends that came without a sender. Nobody gets it where the aggregate is gone.
+  virtual void send_result(append_result&&) const {}
+
   /// Everything up to here is durable.
   version durable() const noexcept { return version{durable_.load(std::memory_order_acquire)}; }
 
@@ -34,11 +41,13 @@ public:
   /// `appends` of them have been answered, and everything up to `through` is durable: answers all that waited for that.
   void settle(std::uint32_t appends, version through);
 
-  /// The same for the journal, which gathers the answers of many aggregates and then hands them over. Until it says
-  /// handed_over(), nobody else gives answers here: they would overtake. `wanted` where nothing has been done: the aggregate
-  /// wants the result, or has recovered since the incarnation in which the appends were sent.
-  enum class settling { wanted, done, handing_over };
-  settling settle_unless_wanted(std::uint64_t incarnation, std::uint32_t appends, version through);
+  /// The same for the journal, which gathers the answers of many aggregates and then hands them over.
+  struct settled {
+    bool by_aggregate = false;  ///< nothing has been done: the appends are of another incarnation than the present one
+    bool handing_over = false;  ///< until the journal says handed_over(), nobody else gives answers here: they would overtake
+    bool wanted = false;        ///< the aggregate wants to know
+  };
+  settled settle_for_journal(std::uint64_t incarnation, std::uint32_t appends, version through);
   /// Answers also what has become ready meanwhile.
   void handed_over();
 
