@@ -1,5 +1,7 @@
 #include "aggregate_actor.hpp"
 
+#include "standing_actor.hpp"
+
 #include <caf/send.hpp>
 
 #include <algorithm>
@@ -9,7 +11,7 @@ namespace {
 
 constexpr std::uint32_t snapshots_in_flight_max = 16;  // of one aggregate
 // Two requests keep the journal fed: one is being committed, one is the next batch. What is decided meanwhile goes as one request
-// when the first is answered, so a hot aggregate costs the journal two messages for each commit and not one for each command.
+// when the first is answered, so a hot aggregate costs the journal two requests for each commit and not one for each command.
 constexpr std::uint32_t appends_in_flight_max = 2;
 
 // Holds no share of the actor: a share taken and given up for each append is a line of memory that goes from core to core.
@@ -159,7 +161,14 @@ void aggregate_actor::send_appends() {
   append_request request{stream_id(stream()), expected, std::exchange(unsent_events_, 0), std::exchange(unsent_frames_, {}),
                          incarnation_,        answers_};
   if (!crew_.appends) return send(crew_.journal, std::move(request));
-  if (crew_.appends->put(std::move(request))) send(crew_.journal, commit_now{});
+  if (crew_.appends->put(std::move(request))) wake_journal();
+}
+
+// An inbox that is not empty and of which the journal does not know would be so for ever.
+void aggregate_actor::wake_journal() noexcept {
+  try {
+    send(crew_.journal, commit_now{});
+  } catch (...) { end_process_of("cairn.journal"); }
 }
 
 void aggregate_actor::evolved() {
@@ -299,6 +308,7 @@ void aggregate_actor::take(const snapshot_result& result) {
 
 void aggregate_actor::end_if_done() {
   if (!ending_ || phase_ == phase::recovering || !answers_->all_done()) return;
+  send_durable_snapshots();  // the journal may have counted the last append, and its result be on its way
   if (phase_ == phase::running && std::exchange(snapshot_at_end_, false) && last_snapshot_ < version_ &&
       shared_.bounds.snapshot_every_events > 0) {
     take_snapshot();

@@ -37,6 +37,7 @@ private:
   void decide(operation_ptr asked);
   void answer_when_durable(operation_ptr asked, outcome&& answer);
   void send_appends();
+  void wake_journal() noexcept;
   void evolved() override;
 
   // What the journal says.

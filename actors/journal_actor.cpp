@@ -75,9 +75,9 @@ private:
     const auto& bounds = shared_.bounds;
     for (std::size_t first = 0, end = 0; first < gathered_.size(); first = end) {
       std::size_t bytes = 0;
-      while (end < gathered_.size() && end - first < bounds.batch_appends_max && bytes < bounds.batch_bytes_max) {
+      do {
         bytes += gathered_[end++].frames.size();
-      }
+      } while (end < gathered_.size() && end - first < bounds.batch_appends_max && bytes < bounds.batch_bytes_max);
       batch_ = std::span(gathered_).subspan(first, end - first);
       find_aggregates(std::span(senders_).subspan(first, end - first));
       commit_batch();
@@ -90,7 +90,7 @@ private:
     additions_.clear();
     for (const auto& request : batch_) {
       __builtin_prefetch(request.frames.data());
-      __builtin_prefetch(request.frames.data() + 64);
+      __builtin_prefetch(request.frames.data() + request.frames.size());
       additions_.push_back({request.stream, request.expected, request.events, request.frames});
     }
     appends_.clear();

@@ -205,7 +205,7 @@ int run_all(int argc, char** argv) {
       ->type_name("FILE")
       ->check(command_line::not_empty());
   app.add_flag("--quick", quick, "A short run: shows that it runs, and nothing of how fast");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto end = command_line::ended_by_flags(app, app.get_name(), argc, argv)) return *end;
   if (quick) seconds = 0.5;
   std::optional<command_line::output_file> file;
   if (!path.empty()) file.emplace(path);

@@ -8,6 +8,8 @@
 #include "product.hpp"
 #include "store.hpp"
 
+#include "command_line/flags.hpp"
+
 #include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
 
@@ -15,8 +17,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-
-#include <CLI/CLI.hpp>
 
 #include <fstream>
 #include <memory>
@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000));
   app.add_flag("--quick", quick, "one small round: shows that it runs, not how fast");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto end = command_line::ended_by_flags(app, app.get_name(), argc, argv)) return *end;
   if (quick) {
     rounds = 1;
     products = 200;

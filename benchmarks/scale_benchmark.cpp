@@ -393,7 +393,7 @@ int run_all(int argc, char** argv) {
       ->check(command_line::not_empty());
   app.add_flag("--quick", quick, "A short, small run: shows that it runs, and nothing of how fast");
   app.add_option("--fill", folder_to_fill)->group("");  // for this program itself
-  CLI11_PARSE(app, argc, argv);
+  if (const auto end = command_line::ended_by_flags(app, app.get_name(), argc, argv)) return *end;
   if (quick) size = {.products = 10'000};
   if (size.events == 0) size.events = events_per_product * size.products;
   if (size.events < events_per_visit * size.products) {

@@ -267,7 +267,7 @@ int run_all(int argc, char** argv) {
       ->type_name("FILE")
       ->check(command_line::not_empty());
   app.add_flag("--quick", size.quick, "One short, small round of each: shows that it runs, and nothing of how fast");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto end = command_line::ended_by_flags(app, app.get_name(), argc, argv)) return *end;
   if (size.quick) {
     rounds = 1;
     size.seconds = 0.1;

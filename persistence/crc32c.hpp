@@ -1,9 +1,9 @@
-// CRC-32C, which RocksDB guards its logs with: by the processor's own instruction where it has one.
+// CRC-32C, which RocksDB guards its logs with: by the processor's own instruction where cairn knows it, which is on x86-64.
 //
-// Distributions build RocksDB for any processor, so its own CRC-32C goes through tables, at 1.5 GB/s: a tenth of what the
-// journal's thread does. cairn has to know the checksum anyway, to read a log's end after a crash; the linker hands RocksDB's
-// calls to the same function (`--wrap`, CMakeLists.txt), where it links RocksDB's static library. With a shared one RocksDB keeps
-// its own.
+// Distributions build RocksDB for any x86-64 processor, so its own CRC-32C goes through tables, at 1.5 GB/s: a tenth of what the
+// journal's thread does. cairn has to know the checksum anyway, to read a log's end after a crash. There the linker hands
+// RocksDB's calls to the same function (`--wrap`, CMakeLists.txt), if it links RocksDB's static library; a shared one keeps its
+// own.
 #pragma once
 
 #include <cstdint>

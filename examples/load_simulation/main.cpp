@@ -422,15 +422,7 @@ int main(int argc, char** argv) {
   settings chosen;
   CLI::App app;
   add_flags(app, chosen);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help() << std::flush;
-    return std::cout ? proved : unusable;
-  } catch (const CLI::ParseError& wrong_usage) {
-    std::cerr << wrong_usage.what() << ". Try load_simulation --help.\n";
-    return unusable;
-  }
+  if (const auto end = command_line::ended_by_flags(app, "load_simulation", argc, argv)) return *end;
 
   struct sigaction at_signal {};
   at_signal.sa_handler = [](int) { stop = true; };

@@ -55,7 +55,7 @@ TEST_CASE("an operation is answered once, whoever tries") {
   CHECK(told == std::vector<int>{1});
 }
 
-TEST_CASE("answers wait for their version, and the journal leaves to the aggregate what that wants to know") {
+TEST_CASE("answers wait for their version, and the journal gives them whether or not the aggregate wants to know") {
   std::vector<int> told;
   pending_answers answers;
   answers.hold(numbered(1, told), version{1});
@@ -71,14 +71,18 @@ TEST_CASE("answers wait for their version, and the journal leaves to the aggrega
 
   REQUIRE(answers.begin_append(2));
   CHECK_FALSE(answers.begin_append(2));  // and so wants the next result
-  CHECK_FALSE(settled_by_journal(answers, 1, 1, version{2}));
-  CHECK(answers.durable() == version{1});
-  answers.settle(1, version{2});
+  const auto settled = answers.settle_for_journal(1, 1, version{2});
+  CHECK(settled.wanted);
+  CHECK_FALSE(settled.by_aggregate);
+  REQUIRE(settled.handing_over);
+  answers.handed_over();
+  CHECK(answers.durable() == version{2});
   CHECK(told == std::vector<int>{1, 4, 2, 3});
+  answers.settle(0, version{2});  // the aggregate, which is told that it has been counted
   CHECK(answers.an_append_is_on_its_way());
   CHECK_FALSE(answers.all_done());
   answers.want_results(false);
-  CHECK(settled_by_journal(answers, 1, 1, version{3}));
+  CHECK_FALSE(answers.settle_for_journal(1, 1, version{3}).wanted);
   CHECK(answers.all_done());
 }
 

@@ -95,6 +95,22 @@ TEST_CASE("no snapshot is written of what is not durable") {
   CHECK(world.journal().counts().saved == std::vector<std::uint64_t>{2});
 }
 
+TEST_CASE("a snapshot that is due is written, once, by an aggregate that ends before it hears of its last append") {
+  test_runtime world({.snapshot_every_events = 2});
+  const auto journal = world.probe(journal_actor());
+  add(world, 2);
+  const auto request = std::get<actors::append_request>(journal.at(0));
+  const auto settled = request.answers->settle_for_journal(request.incarnation, 1, version{2});  // as a journal with a thread does
+  REQUIRE(settled.wanted);
+  REQUIRE(settled.handing_over);
+  request.answers->handed_over();
+  bool at_its_end = false;
+  SUBCASE("which is asked for one") { at_its_end = true; }
+  SUBCASE("which is not") {}
+  end(world, counter, at_its_end);
+  CHECK(world.journal().counts().saved == std::vector<std::uint64_t>{2});
+}
+
 TEST_CASE("recovery reads one snapshot and fewer than 500 events") {
   test_runtime world;
   for (int command = 0; command < 1'499; ++command) add(world, 1);

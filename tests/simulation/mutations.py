@@ -34,9 +34,9 @@ class Mutation:
 
 MUTATIONS = [
     Mutation("acknowledged_before_durable", JOURNAL, [(
-        "    gathered_.push_back({std::move(request), current_sender(), 0});",
-        "    gathered_.push_back({std::move(request), current_sender(), 0});\n"
-        "    const auto& early = gathered_.back().request;\n"
+        "    senders_.back() = current_sender();",
+        "    senders_.back() = current_sender();\n"
+        "    const auto& early = gathered_.back();\n"
         "    send(caf::actor_cast<caf::actor>(current_sender()),\n"
         "         append_result{early.incarnation, 0, early.expected + early.events, {}, {}, {}});")]),
     Mutation("no_rollback_after_failed_append", AGGREGATE, [

@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cstdint>
+#include <iostream>
 #include <optional>
 #include <string>
 
@@ -52,5 +53,19 @@ public:
     return option->get_description() + (preset.empty() ? "" : " [" + preset + "]");
   }
 };
+
+/// Reads the flags. Where nothing is left to do, what the program ends with: 0 after its help, 2 where they are wrong.
+inline std::optional<int> ended_by_flags(CLI::App& app, const std::string& program, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+    return std::nullopt;
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app.help() << std::flush;
+    return std::cout ? 0 : 2;
+  } catch (const CLI::ParseError& wrong_usage) {
+    std::cerr << wrong_usage.what() << ". Try " << program << " --help.\n";
+    return 2;
+  }
+}
 
 }  // namespace command_line

@@ -45,7 +45,7 @@ private:
   std::size_t left_;
 };
 
-/// Handles of the standing actors. A test may put a probe in the place of any.
+/// Handles of the standing actors. A test may put a probe in the place of any; in the journal's, without an inbox.
 struct crew {
   caf::actor journal;  ///< none: the context has no store
   /// Where the journal takes appends from; none: each is a message to it.
@@ -85,7 +85,7 @@ caf::actor spawn_aggregate(caf::actor_system& system, shared_context& shared, co
 
 /// The only writer of the store. With an inbox it has a thread of its own; without one it is scheduled, and gets each append as a
 /// message.
-caf::actor spawn_journal(caf::actor_system& system, shared_context& shared, std::shared_ptr<append_inbox> appends = {});
+caf::actor spawn_journal(caf::actor_system& system, shared_context& shared, std::shared_ptr<append_inbox> appends);
 caf::actor spawn_snapshot_writer(caf::actor_system& system, shared_context& shared, threading how);
 caf::actor spawn_reader(caf::actor_system& system, shared_context& shared, threading how);
 /// One of `directories` that share the aggregates between them.

@@ -1,4 +1,6 @@
-// The messages that the actors of cairn understand. Tests inject these; nothing else is sent between them. Knows nothing of CAF.
+// The messages that the actors of cairn understand. Tests inject these, and nothing else is sent between them; on threads,
+// appends reach the journal through its inbox and commands their aggregate through a directory's table instead. Knows nothing of
+// CAF.
 #pragma once
 
 #include <cairn/actors/operation.hpp>
@@ -27,8 +29,8 @@ struct perform_many {
 
 /// To the journal, from an aggregate: make the events of one or several decisions durable, all or none. Answered by
 /// append_result, one for all of the aggregate's requests in a group commit. A journal that has a thread of its own gets it
-/// through an append_inbox, without a sender: where all went well it settles `answers` right there, unless they say that the
-/// aggregate wants to know.
+/// through an append_inbox, without a sender: where all went well it settles `answers` right there, and sends a result only if
+/// they say that the aggregate wants to know.
 struct append_request {
   stream_id stream;
   version expected;
@@ -41,14 +43,14 @@ struct append_request {
 /// To the aggregate, from the journal. Cumulative: everything up to `durable_through` is durable.
 struct append_result {
   std::uint64_t incarnation = 0;
-  std::uint32_t appends = 0;  ///< how many requests this answers
+  std::uint32_t appends = 0;  ///< how many requests this answers; 0: `answers` of the requests have been settled already
   version durable_through;    ///< 0 where none of them was stored
   errc code{};                ///< set: what follows `durable_through` was not stored, or may not have been
   std::string detail;
   version stands;  ///< with errc::version_conflict
 };
 
-/// To the journal, from itself: commit what has been gathered.
+/// To the journal, from itself: commit what has been gathered. From an aggregate: the inbox is no longer empty.
 struct commit_now {};
 
 /// To a reader, from an aggregate: recover it. Answered by recovery_result.

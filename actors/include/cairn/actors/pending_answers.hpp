@@ -24,7 +24,8 @@ class pending_answers {
 public:
   virtual ~pending_answers() = default;
 
-  /// Sends the aggregate what became of appends that came without a sender. Nobody gets it where the aggregate is gone.
+  /// Sends the aggregate what became of appends that came without a sender. Nobody gets it where the aggregate is gone, or where
+  /// there is none, as here.
   virtual void send_result(append_result&&) const {}
 
   /// Everything up to here is durable.
