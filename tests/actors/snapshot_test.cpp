@@ -100,7 +100,8 @@ TEST_CASE("a snapshot that is due is written, once, by an aggregate that ends be
   const auto journal = world.probe(journal_actor());
   add(world, 2);
   const auto request = std::get<actors::append_request>(journal.at(0));
-  const auto settled = request.answers->settle_for_journal(request.incarnation, 1, version{2});  // as a journal with a thread does
+  // As a journal does that has a thread of its own.
+  const auto settled = request.answers->settle_for_journal(request.incarnation, 1, version{2});
   REQUIRE(settled.wanted);
   REQUIRE(settled.handing_over);
   request.answers->handed_over();
