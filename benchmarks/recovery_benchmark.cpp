@@ -86,7 +86,8 @@ private:
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Asks many cold products at once and shows what that does to the answers of the live ones."};
+  CLI::App app{"Asks many cold products at once and shows what that does to the answers of the live ones.",
+               "scripts/benchmark recovery"};
   int rounds = 5;
   std::size_t products = 10'000;
   std::size_t tail = 250;

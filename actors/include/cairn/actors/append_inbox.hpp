@@ -10,7 +10,8 @@
 namespace cairn::actors {
 
 /// Requests for a journal actor that has a thread of its own. They lie side by side in memory, where a mailbox is a list that
-/// leads from one core's memory to the next piece of it. Any thread.
+/// leads from one core's memory to the next piece of it. Bounded by those who put: an aggregate has two on their way at most, and
+/// none without a command in flight. Any thread.
 class append_inbox {
 public:
   /// True where it was empty: then nobody else tells the journal (commit_now) that there is something.
