@@ -308,7 +308,9 @@ void aggregate_actor::take(const snapshot_result& result) {
 
 void aggregate_actor::end_if_done() {
   if (!ending_ || phase_ == phase::recovering || !answers_->all_done()) return;
-  send_durable_snapshots();  // the journal may have counted the last append, and its result be on its way
+  // The journal may have counted the last append, and its result be on its way.
+  send_durable_snapshots();
+  if (snapshots_in_flight_ > 0) return;  // whose results say whether one is needed
   if (phase_ == phase::running && std::exchange(snapshot_at_end_, false) && last_snapshot_ < version_ &&
       shared_.bounds.snapshot_every_events > 0) {
     take_snapshot();

@@ -112,6 +112,21 @@ TEST_CASE("a snapshot that is due is written, once, by an aggregate that ends be
   CHECK(world.journal().counts().saved == std::vector<std::uint64_t>{2});
 }
 
+TEST_CASE("an aggregate that ends tries once more where the snapshot that was under way has failed") {
+  test_runtime world({.snapshot_every_events = 2});
+  const auto writer = world.probe(snapshot_writer());
+  add(world, 2);
+  REQUIRE(writer.size() == 1);
+  end(world);
+  CHECK(writer.size() == 1);
+  bool saved = false;
+  SUBCASE("failed") {}
+  SUBCASE("not failed") { saved = true; }
+  world.inject(counter, actors::snapshot_result{version{2}, saved});
+  world.run();
+  CHECK(writer.size() == (saved ? 1 : 2));
+}
+
 TEST_CASE("recovery reads one snapshot and fewer than 500 events") {
   test_runtime world;
   for (int command = 0; command < 1'499; ++command) add(world, 1);
