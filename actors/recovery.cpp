@@ -42,15 +42,6 @@ std::uint64_t take_fixed(std::string_view& bytes) {
   return value;
 }
 
-// Unpacking is lenient: a field that was renamed would come back empty without a word. In any order, because an unordered
-// container has none.
-bool same_bytes_in_any_order(std::string_view one, std::string_view other) {
-  std::array<std::int64_t, 256> balance{};
-  for (const char byte : one) ++balance[static_cast<unsigned char>(byte)];
-  for (const char byte : other) --balance[static_cast<unsigned char>(byte)];
-  return std::all_of(balance.begin(), balance.end(), [](std::int64_t left) { return left == 0; });
-}
-
 // Takes what a snapshot holds into a fresh aggregate. Says why where it cannot; `into` is then good for nothing.
 std::string take_snapshot(const stored_snapshot& stored, version head, const aggregate_type& type, recovered& into) {
   try {
@@ -67,6 +58,7 @@ std::string take_snapshot(const stored_snapshot& stored, version head, const agg
     into.state->load(content.state);
     std::string again;
     into.state->save(again);
+    // Unpacking is lenient: a field that was renamed would come back empty without a word.
     if (!same_bytes_in_any_order(again, content.state)) {
       return "it does not read back as it was written, so the state's type has changed without a new schema_version";
     }
@@ -94,8 +86,7 @@ void load_snapshot(journal& store, const aggregate_type& type, stream_view strea
   };
   while (const auto stored = next()) {
     // Asked after the snapshot was read: only what is durable is ever saved, so the head cannot be behind by mere bad timing.
-    recovered found{type.make(), {}, {}, command_window(into.commands.capacity()), {}, 0};
-    const auto why_not = take_snapshot(*stored, store.highest(stream), type, found);
+    auto [found, why_not] = read_snapshot(*stored, store.highest(stream), type, into.commands.capacity());
     if (!why_not.empty()) {
       warn("the snapshot of " + to_string(stream) + " at version " + std::to_string(stored->version.value) +
            " is passed over: " + why_not);
@@ -109,6 +100,20 @@ void load_snapshot(journal& store, const aggregate_type& type, stream_view strea
 }
 
 }  // namespace
+
+bool same_bytes_in_any_order(std::string_view one, std::string_view other) {
+  std::array<std::int64_t, 256> balance{};
+  for (const char byte : one) ++balance[static_cast<unsigned char>(byte)];
+  for (const char byte : other) --balance[static_cast<unsigned char>(byte)];
+  return std::all_of(balance.begin(), balance.end(), [](std::int64_t left) { return left == 0; });
+}
+
+snapshot_reading read_snapshot(const stored_snapshot& stored, version head, const aggregate_type& type,
+                               std::size_t command_ids_kept) {
+  snapshot_reading reading{{type.make(), {}, {}, command_window(command_ids_kept), {}, 0}, {}};
+  reading.why_not = take_snapshot(stored, head, type, reading.aggregate);
+  return reading;
+}
 
 std::string encode_snapshot(version at, timestamp recorded_at, std::uint32_t schema_version, const hosted_state& state,
                             const command_window& commands) {

@@ -2,7 +2,7 @@
 
 #include "product.hpp"
 
-#include <cairn/folded_log.hpp>
+#include <cairn/verified_log.hpp>
 
 #include <boost/asio/io_context.hpp>
 
@@ -81,20 +81,21 @@ log_reading fold_log(const cairn::journal& store, const stop_flag& stop) {
   return log;
 }
 
-domain_reading fold_by_domain(const cairn::journal& store, const std::vector<std::string>& ids, const stop_flag& stop) {
+domain_reading fold_by_domain(cairn::journal& store, const std::vector<std::string>& ids, const stop_flag& stop) {
   const auto start = clock::now();
   domain_reading all;
-  cairn::folded_log<stock::Product> log;
+  cairn::verified_log<stock::Product> log;
   try {
     const auto last = store.last();
     for (cairn::position next; next < last && !stop;) log.catch_up(store, next = next + step_records);
   } catch (const cairn::error& failed) {
-    all.faults.push_back(std::string("the domain's own code cannot fold the log: ") + failed.what());
+    all.faults.push_back(std::string("the log folded by the domain's own code: ") + failed.what());
   }
-  all.records = log.through().value;
+  all.records = log.states().through().value;
+  all.snapshots = log.compared();
   all.seconds = seconds_since(start);
   for (const auto& id : ids) {
-    const auto* const found = log.find(id);
+    const auto* const found = log.states().find(id);
     all.products.push_back(found ? standing{found->state.count, found->version.value} : standing{});
   }
   return all;

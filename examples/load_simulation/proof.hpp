@@ -1,8 +1,8 @@
 // The proof: what the store holds, found out in ways that have as little as possible in common, and compared.
 //
-// The log is read and folded here by hand, without the domain's own code; it is folded by that code, all products at once; the
-// runtime recovers each product from its snapshot and its last events; the clients kept books of the answers that they got. All
-// must agree, product by product.
+// The log is read and folded here by hand, without the domain's own code; it is folded by that code, all products at once, and
+// every snapshot compared with it; the runtime recovers each product from its snapshot and its last events; the clients kept
+// books of the answers that they got. All must agree, product by product.
 #pragma once
 
 #include "stop_flag.hpp"
@@ -38,11 +38,13 @@ struct domain_reading {
   std::vector<standing> products;
   std::vector<std::string> faults;  ///< what kept the log from being folded to its end
   std::uint64_t records = 0;
+  std::uint64_t snapshots = 0;  ///< that say the same as the events before them
   double seconds = 0;
 };
 
-/// Reads the log once more and lets the domain's own code fold it. Tells where the products of `ids` stand then, in their order.
-domain_reading fold_by_domain(const cairn::journal& store, const std::vector<std::string>& ids, const stop_flag& stop);
+/// Reads the log once more, lets the domain's own code fold it and compares every snapshot on the way. Tells where the products
+/// of `ids` stand then, in their order.
+domain_reading fold_by_domain(cairn::journal& store, const std::vector<std::string>& ids, const stop_flag& stop);
 
 struct recovery {
   std::vector<standing> products;

@@ -97,6 +97,7 @@ std::vector<row> rows(const report& about) {
     };
     folding("folding the log by hand", about.log);
     folding("folding it by the domain", about.domain);
+    add("which agrees with", counted(about.domain.snapshots, "snapshot"));
     add("recovering every product", grouped(about.cold.products.size()) + " in " + seconds_text(about.cold.seconds) + ", " +
                                         per_second(about.cold.products.size(), about.cold.seconds));
     add("which read", counted(about.cold.snapshots_loaded, "snapshot") + " and " + counted(about.cold.events_read, "event"));
@@ -176,6 +177,7 @@ std::string as_json(const report& about) {
              .add("log_seconds", about.log.seconds)
              .add("domain_events", about.domain.records)
              .add("domain_seconds", about.domain.seconds)
+             .add("domain_snapshots", about.domain.snapshots)
              .add("recovered_products", static_cast<std::uint64_t>(about.cold.products.size()))
              .add("recovery_seconds", about.cold.seconds)
              .add("recovery_snapshots", about.cold.snapshots_loaded)

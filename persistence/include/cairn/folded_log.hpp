@@ -6,6 +6,7 @@
 #include <cairn/journal.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -33,12 +34,20 @@ public:
   /// Throws error(errc::unknown_event) where an event cannot be read, error(errc::corrupt_record) where it does not follow its
   /// aggregate's last, and what journal::read_all() throws. What comes before is folded then.
   void catch_up(const journal& store, position last = position{std::numeric_limits<std::uint64_t>::max()}) {
-    store.read_all(through_ + 1, [this, last](const record_view& record) {
+    catch_up(store, last, [](const folded&) {});
+  }
+
+  /// The same, and hands each aggregate to `visit` after each of its events. What that throws ends it; the event is folded then.
+  template <std::invocable<const folded&> Visit>
+  void catch_up(const journal& store, position last, Visit visit) {
+    store.read_all(through_ + 1, [&](const record_view& record) {
       if (record.position > last) return false;
+      const folded* one = nullptr;
       if (record.stream.category == std::string_view(A::category)) {
-        detail::use_event<A>(record, [&](const auto& event) { add(record, event); });
+        detail::use_event<A>(record, [&](const auto& event) { one = &add(record, event); });
       }
       through_ = record.position;
+      if (one) visit(*one);
       return true;
     });
   }
@@ -65,7 +74,7 @@ private:
     std::uint32_t place = nobody;
   };
 
-  void add(const record_view& record, const auto& event) {
+  const folded& add(const record_view& record, const auto& event) {
     const auto place = place_of(record.stream.id);
     const auto before = place == nobody ? version{} : all_[place].version;
     if (record.version != before + 1) {
@@ -76,6 +85,7 @@ private:
     auto& one = place == nobody ? make(record.stream.id) : all_[place];
     one.state.evolve(event);
     one.version = record.version;
+    return one;
   }
 
   static std::size_t hash(std::string_view id) noexcept { return std::hash<std::string_view>{}(id); }

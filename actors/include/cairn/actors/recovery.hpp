@@ -45,6 +45,20 @@ struct recovered {
   std::uint64_t events_read = 0;  ///< after it
 };
 
+/// What recovery starts from, if it may.
+struct snapshot_reading {
+  recovered aggregate;  ///< good for nothing where there is a reason against it
+  std::string why_not;  ///< it is passed over; empty: it can be used
+};
+
+/// The aggregate as a snapshot has it. It is passed over where it is damaged, of another schema version than `type`, does not
+/// read back as it was written, or is of a version beyond `head`, the aggregate's last. Throws nothing but for want of memory.
+snapshot_reading read_snapshot(const stored_snapshot& stored, version head, const aggregate_type& type,
+                               std::size_t command_ids_kept);
+
+/// Whether two encoded states may be the same one. In any order, because an unordered container has none.
+bool same_bytes_in_any_order(std::string_view one, std::string_view other);
+
 /// How far to go.
 struct recovery_bounds {
   cairn::version version = cairn::version::max();

@@ -1,0 +1,186 @@
+// Snapshots that say what their events make are counted, those that recovery passes over as well, and one that lies is named.
+#include <cairn/memory_journal.hpp>
+#include <cairn/runtime.hpp>
+#include <cairn/verified_log.hpp>
+
+#include "product.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <variant>
+
+namespace cairn::tests {
+namespace {
+
+using namespace stock;
+
+// Its state's bytes are in no fixed order, it cannot be compared, and it evolves as `factor` has it.
+struct Shelf {
+  static constexpr std::string_view category = "shelf";
+  using Event = std::variant<StockAdded>;
+  static inline Count factor = 1;
+  std::unordered_map<std::string, Count> by_reason;
+  MSGPACK_DEFINE_MAP(by_reason)
+
+  decision<Event> decide(const AddStock& add) const { return StockAdded{add.count, "r" + std::to_string(by_reason.size() % 20)}; }
+  void evolve(const StockAdded& event) noexcept { by_reason[event.reason] += factor * event.count; }
+};
+
+// Not equal to itself.
+struct Rate {
+  static constexpr std::string_view category = "rate";
+  using Event = std::variant<StockAdded>;
+  double value = std::numeric_limits<double>::quiet_NaN();
+  MSGPACK_DEFINE_MAP(value)
+
+  decision<Event> decide(const AddStock& add) const { return StockAdded{add.count, {}}; }
+  void evolve(const StockAdded&) noexcept {}
+  bool operator==(const Rate&) const = default;
+};
+
+/// Products "0" to "9" with 25 events each, a snapshot after every tenth and one at the end.
+class history {
+public:
+  history() {
+    runtime_options options;
+    options.journal = store_;
+    options.bounds.snapshot_every_events = 10;
+    cairn::runtime runtime(options);
+    for (int event = 0; event < 25; ++event) {
+      for (int product = 0; product < 10; ++product) {
+        const auto id = std::to_string(product);
+        if (event == 0) {
+          runtime.ask<Product>(id, Enrol{product});
+        } else {
+          runtime.ask<Product>(id, AddStock{event + product});
+        }
+        runtime.ask<Shelf>(id, AddStock{event});
+        runtime.ask<Rate>(id, AddStock{event});
+      }
+    }
+    runtime.drain(drain_snapshots::yes);
+  }
+
+  journal& store() { return *store_; }
+
+  /// Puts a snapshot in the place of product "3" at `at`.
+  void save(version at, const Product& state, std::uint32_t schema_version = 1) {
+    actors::hosted<Product> hosted;
+    hosted.value = state;
+    store_->snapshots().save({"product", "3"}, at,
+                             actors::encode_snapshot(at, {}, schema_version, hosted, actors::command_window(0)));
+  }
+
+  Product product_at(version at) {
+    Product state;
+    store_->read({"product", "3"}, {.to = at}, [&](const record_view& record) {
+      evolve(state, read_event<Product>(record));
+      return true;
+    });
+    return state;
+  }
+
+private:
+  std::shared_ptr<journal> store_ = memory_journal();
+};
+
+template <Aggregate A>
+std::string fault_in(journal& store) {
+  verified_log<A> log;
+  try {
+    log.catch_up(store);
+  } catch (const error& failure) {
+    CHECK(failure.kind() == errc::corrupt_store);
+    return failure.detail();
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("every state of the log is there, and each snapshot that says the same is counted") {
+  history past;
+  verified_log<Product> products;
+  products.catch_up(past.store());
+  CHECK(products.states().size() == 10);
+  CHECK(products.states().through() == past.store().last());
+  REQUIRE(products.states().find("3"));
+  CHECK(products.states().find("3")->state == past.product_at(version::max()));
+  CHECK(products.compared() == 20);  // the newest two of each: at versions 20 and 25
+  CHECK(products.passed_over() == 0);
+}
+
+TEST_CASE("a store is looked after with its types") {
+  history past;
+  const auto store = &past.store();
+  Count pieces = 0;
+
+  cairn::verified_log<Product> log;
+  log.catch_up(*store);  // throws where a snapshot does not say what its events make, and names it
+  for (const auto& product : log.states()) pieces += product.state.count;
+
+  CHECK(pieces == 10 * (24 * 25 / 2) + 25 * (9 * 10 / 2));
+}
+
+TEST_CASE("the snapshots are compared as well where the log is read in steps") {
+  history past;
+  verified_log<Product> products;
+  for (position step; step < past.store().last();) products.catch_up(past.store(), step = step + 7);
+  CHECK(products.compared() == 20);
+}
+
+TEST_CASE("a snapshot that says something else than its events is named, newest or not") {
+  for (const version at : {version{25}, version{20}, version{7}}) {
+    history past;
+    auto other = past.product_at(at);
+    past.save(at, other);
+    CHECK(fault_in<Product>(past.store()).empty());
+    ++other.count;
+    past.save(at, other);
+    CHECK(fault_in<Product>(past.store())
+              .find("the snapshot of product/3 at version " + std::to_string(at.value) +
+                    " says something else than its events: ") == 0);
+  }
+}
+
+TEST_CASE("a state in which two members have changed places is another") {
+  history past;
+  auto other = past.product_at(version{20});
+  std::swap(other.enrolled, other.allow_back_orders);  // the same bytes in another order
+  past.save(version{20}, other);
+  CHECK_FALSE(fault_in<Product>(past.store()).empty());
+}
+
+TEST_CASE("a state without a fixed order of its bytes is the same in any, and evolve() that has changed is found") {
+  history past;
+  CHECK(fault_in<Shelf>(past.store()).empty());
+  Shelf::factor = 2;
+  const auto fault = fault_in<Shelf>(past.store());
+  Shelf::factor = 1;
+  CHECK(
+      fault.find("the snapshot of shelf/0 at version 20 says something else than its events: either evolve() does not do what it "
+                 "did when the snapshot was taken, which asks for a new schema_version") == 0);
+}
+
+TEST_CASE("a state of the same bytes is the same, whatever it says of itself") {
+  history past;
+  CHECK(fault_in<Rate>(past.store()).empty());
+}
+
+TEST_CASE("snapshots that recovery passes over are counted and do no harm") {
+  history past;
+  SUBCASE("damaged") { past.store().snapshots().save({"product", "3"}, version{25}, "these are no bytes of a snapshot"); }
+  SUBCASE("of another schema version") { past.save(version{25}, Product{}, 2); }
+  SUBCASE("of events that there are not") { past.save(version{26}, Product{}); }
+  verified_log<Product> products;
+  products.catch_up(past.store());
+  CHECK(products.passed_over() == 1);
+  CHECK(products.compared() >= 19);
+}
+
+}  // namespace cairn::tests
