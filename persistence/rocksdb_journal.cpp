@@ -54,12 +54,14 @@ public:
   void save(stream_view stream, version at, std::string_view bytes) override {
     if (!detail::is_storable(stream)) throw error(errc::invalid_argument, "no aggregate can be called so");
     const std::lock_guard lock(mutex_);
-    if (const auto known = none_below_.find(detail::stream_table::hash(stream)); known != none_below_.end()) {
-      known->second = std::min(known->second, at);
-    }
+    auto known = take_known(stream);
     // A snapshot that a power cut takes away is only made again, so none is worth a sync.
     const auto status = database_.db().Put(rocksdb::WriteOptions(), database_.snapshots(), key(stream, at), slice(bytes));
     database_.check_written(status, "save a snapshot of " + to_string(stream));
+    if (!known) return;
+    const auto place = std::lower_bound(known->begin(), known->end(), at);
+    if (place == known->end() || *place != at) known->insert(place, at);
+    remember(stream, std::move(*known));
   }
 
   std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override {
@@ -75,27 +77,18 @@ public:
   void prune(stream_view stream, std::size_t keep) override {
     if (!detail::is_storable(stream)) return;
     const std::lock_guard lock(mutex_);
-    if (none_below_.size() >= pruned_known_max) none_below_.clear();
-    auto& none_below = none_below_[detail::stream_table::hash(stream)];
-    const auto lowest = key(stream, none_below);
-    const auto bound = slice(lowest);
-    rocksdb::ReadOptions options;
-    options.iterate_lower_bound = &bound;
-    const auto prefix = detail::stream_prefix(stream);
-    const auto found = iterate(options);
-    rocksdb::WriteBatch batch;
-    auto oldest_kept = none_below;
-    found->SeekForPrev(key(stream, version::max()));
-    std::size_t seen = 0;
-    for (auto at = here(*found, prefix); at; found->Prev(), at = here(*found, prefix)) {
-      if (++seen > keep) {
-        check(batch.Delete(database_.snapshots(), found->key()), "delete");
-      } else {
-        oldest_kept = *at;
+    auto known = take_known(stream);
+    auto versions = known ? std::move(*known) : versions_of(stream);
+    if (versions.size() > keep) {
+      const auto kept = versions.end() - static_cast<std::ptrdiff_t>(keep);
+      rocksdb::WriteBatch batch;
+      for (auto old = versions.begin(); old != kept; ++old) {
+        check(batch.Delete(database_.snapshots(), key(stream, *old)), "delete");
       }
+      check(database_.db().Write(rocksdb::WriteOptions(), &batch), "delete");
+      versions.erase(versions.begin(), kept);
     }
-    if (batch.Count() > 0) check(database_.db().Write(rocksdb::WriteOptions(), &batch), "delete");
-    none_below = oldest_kept;
+    remember(stream, std::move(versions));
   }
 
 private:
@@ -105,8 +98,31 @@ private:
     return key;
   }
 
-  std::unique_ptr<rocksdb::Iterator> iterate(const rocksdb::ReadOptions& options = {}) const {
-    return std::unique_ptr<rocksdb::Iterator>(database_.db().NewIterator(options, database_.snapshots()));
+  std::unique_ptr<rocksdb::Iterator> iterate() const {
+    return std::unique_ptr<rocksdb::Iterator>(database_.db().NewIterator(rocksdb::ReadOptions(), database_.snapshots()));
+  }
+
+  /// By reading: those that were deleted are passed on the way, until tables are merged.
+  std::vector<version> versions_of(stream_view stream) const {
+    const auto prefix = detail::stream_prefix(stream);
+    std::vector<version> newest_first;
+    const auto found = iterate();
+    found->SeekForPrev(key(stream, version::max()));
+    for (auto at = here(*found, prefix); at; found->Prev(), at = here(*found, prefix)) newest_first.push_back(*at);
+    return {newest_first.rbegin(), newest_first.rend()};
+  }
+
+  std::optional<std::vector<version>> take_known(stream_view stream) {
+    const auto found = known_.find(stream);
+    if (found == known_.end()) return std::nullopt;
+    auto versions = std::move(found->second);
+    known_.erase(found);
+    return versions;
+  }
+
+  void remember(stream_view stream, std::vector<version> versions) {
+    if (known_.size() >= known_max) known_.clear();
+    known_.emplace(stream, std::move(versions));
   }
 
   std::optional<version> here(const rocksdb::Iterator& found, std::string_view prefix) const {
@@ -119,14 +135,13 @@ private:
     database_.check(status, what + " snapshots", errc::journal_unavailable);
   }
 
-  static constexpr std::size_t pruned_known_max = 65'536;
+  static constexpr std::size_t known_max = 65'536;  // aggregates
 
   const detail::rocksdb_database& database_;
   std::mutex mutex_;  // of all that writes
-  /// By an aggregate's hash, a version below which it has no snapshot. Below are the marks of all that were deleted, until tables
-  /// are merged, and a walk through those would make each pruning of a busy aggregate dearer than the one before. Of two with the
-  /// same hash one may keep a snapshot too many.
-  std::unordered_map<std::uint64_t, version> none_below_;
+  /// Of aggregates that were pruned lately, the versions of all snapshots that there are, oldest first: to read them anew at each
+  /// pruning costs as much as to save. Not in here while the disk is asked to change them: after a failure they are read again.
+  std::unordered_map<stream_id, std::vector<version>, stream_hash, stream_equal> known_;
 };
 
 class log_store final : public rocksdb_store {
