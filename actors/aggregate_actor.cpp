@@ -43,9 +43,9 @@ caf::behavior aggregate_actor::make_behavior() {
   return {
       [this](perform& message) { take(std::move(message.what)); },
       [this](perform_many& message) {
-        gathering_ = true;
+        gathering_since_ = shared_.now();
         for (auto& asked : message.what) take(std::move(asked));
-        gathering_ = false;
+        gathering_since_.reset();
         send_appends();
       },
       [this](const append_result& result) { take(result); },
@@ -109,7 +109,7 @@ void aggregate_actor::take(operation_ptr asked) {
 void aggregate_actor::decide(operation_ptr asked) {
   if (asked->completed()) return;
   const auto& options = asked->options();
-  const auto now = shared_.now();
+  const auto now = gathering_since_ && !options.deadline ? *gathering_since_ : shared_.now();
   if (options.deadline && *options.deadline < now) {
     asked->complete(outcome::failed(errc::deadline_passed, to_string(stream())));
     return;
@@ -156,7 +156,7 @@ void aggregate_actor::decide(operation_ptr asked) {
 }
 
 void aggregate_actor::send_appends() {
-  if (gathering_ || unsent_events_ == 0 || !answers_->begin_append(appends_in_flight_max)) return;
+  if (gathering_since_ || unsent_events_ == 0 || !answers_->begin_append(appends_in_flight_max)) return;
   const version expected{version_.value - unsent_events_};
   append_request request{stream_id(stream()), expected, std::exchange(unsent_events_, 0), std::exchange(unsent_frames_, {}),
                          incarnation_,        answers_};

@@ -49,6 +49,21 @@ struct Counter {
   void evolve(const Took& event) noexcept { taken = event.number; }
 };
 
+// Whose clock goes on by a second with each decision.
+struct Tardy {
+  static constexpr std::string_view category = "tardy";
+  using Event = std::variant<Took>;
+  static inline std::atomic<std::int64_t> seconds = 1'000;
+  static timestamp now() { return timestamp{std::chrono::seconds{seconds}}; }
+  int taken = 0;
+  MSGPACK_DEFINE_MAP(taken)
+  decision<Event> decide(const TakeNumber&) const {
+    ++seconds;
+    return Took{taken + 1};
+  }
+  void evolve(const Took& event) noexcept { taken = event.number; }
+};
+
 addressed<AddStock> patient(std::string id, Count count) {
   return {std::move(id), AddStock{count}, {.when_full = when_full::wait}};
 }
@@ -357,6 +372,22 @@ TEST_CASE("callbacks, futures, coroutines and plain threads get the same answers
   CHECK(runtime.ask_many<Product>(std::vector<addressed<AddStock>>{}).empty());
   runtime.drain();
   CHECK(runtime.ask_many<Product>("1", std::vector{AddStock{1}})[0].code == errc::draining);
+}
+
+TEST_CASE("a batch's events have the time at which their aggregate took it, and its deadlines are looked at in between") {
+  runtime runtime{{.journal = memory_journal(), .clock = Tardy::now}};
+  runtime.ask<Tardy>("1", TakeNumber{});  // so that it is there
+  const auto taken_at = Tardy::now();
+  const auto answers = runtime.ask_many<Tardy>(std::vector<addressed<TakeNumber>>{
+      {"1", {}}, {"1", {}}, {"1", {}, {.deadline = taken_at + std::chrono::seconds{1}}}, {"1", {}}});
+  REQUIRE(answers.size() == 4);
+  CHECK_FALSE(answers[0].code);
+  CHECK_FALSE(answers[1].code);
+  CHECK(answers[2].code == errc::deadline_passed);
+  CHECK_FALSE(answers[3].code);
+  const auto history = runtime.history<Tardy>("1", {.from = version{2}});
+  REQUIRE(history.events.size() == 3);
+  for (const auto& event : history.events) CHECK(event.recorded_at == taken_at);
 }
 
 }  // namespace cairn::tests
