@@ -41,11 +41,12 @@ caf::behavior aggregate_actor::make_behavior() {
   set_default_handler(take_rare);
   begin_recovery();
   return {
-      [this](perform& message) { take(std::move(message.what)); },
+      [this](perform& message) { take(std::move(message.what), shared_.now()); },
       [this](perform_many& message) {
-        gathering_since_ = shared_.now();
-        for (auto& asked : message.what) take(std::move(asked));
-        gathering_since_.reset();
+        const auto now = shared_.now();
+        gathering_ = true;
+        for (auto& asked : message.what) take(std::move(asked), now);
+        gathering_ = false;
         send_appends();
       },
       [this](const append_result& result) { take(result); },
@@ -84,7 +85,7 @@ void aggregate_actor::on_exit() {
 
 // -- what has been asked
 
-void aggregate_actor::take(operation_ptr asked) {
+void aggregate_actor::take(operation_ptr asked, timestamp now) {
   if (*asked->type().id != *type_.id) {
     asked->complete(
         outcome::failed(errc::invalid_argument,
@@ -92,7 +93,7 @@ void aggregate_actor::take(operation_ptr asked) {
     return;
   }
   switch (phase_) {
-  case phase::running: decide(std::move(asked)); break;
+  case phase::running: decide(std::move(asked), now); break;
   case phase::failed: asked->complete(outcome::failed(failure_->code, failure_->detail)); break;
   case phase::recovering:
     if (waiting_.size() >= shared_.bounds.recovery_queue_max) {
@@ -106,13 +107,12 @@ void aggregate_actor::take(operation_ptr asked) {
   }
 }
 
-void aggregate_actor::decide(operation_ptr asked) {
+void aggregate_actor::decide(operation_ptr asked, timestamp now) {
   if (asked->completed()) return;
   const auto& options = asked->options();
-  const auto now = gathering_since_ && !options.deadline ? *gathering_since_ : shared_.now();
-  if (options.deadline && *options.deadline < now) {
-    asked->complete(outcome::failed(errc::deadline_passed, to_string(stream())));
-    return;
+  if (options.deadline) {
+    now = shared_.now();  // others of the same message may have taken a while
+    if (*options.deadline < now) return asked->complete(outcome::failed(errc::deadline_passed, to_string(stream())));
   }
   outcome answer;
   answer.version = version_;
@@ -156,7 +156,7 @@ void aggregate_actor::decide(operation_ptr asked) {
 }
 
 void aggregate_actor::send_appends() {
-  if (gathering_since_ || unsent_events_ == 0 || !answers_->begin_append(appends_in_flight_max)) return;
+  if (gathering_ || unsent_events_ == 0 || !answers_->begin_append(appends_in_flight_max)) return;
   const version expected{version_.value - unsent_events_};
   append_request request{stream_id(stream()), expected, std::exchange(unsent_events_, 0), std::exchange(unsent_frames_, {}),
                          incarnation_,        answers_};
@@ -254,7 +254,7 @@ void aggregate_actor::take(recovery_result& result) {
 }
 
 void aggregate_actor::decide_waiting() {
-  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop());
+  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop(), shared_.now());
 }
 
 void aggregate_actor::fail(errc code, const std::string& detail) {

@@ -33,8 +33,8 @@ private:
   static caf::result<caf::message> take_rare(caf::scheduled_actor* actor, caf::message_view& message);
 
   // What has been asked.
-  void take(operation_ptr asked);
-  void decide(operation_ptr asked);
+  void take(operation_ptr asked, timestamp now);
+  void decide(operation_ptr asked, timestamp now);
   void answer_when_durable(operation_ptr asked, outcome&& answer);
   void send_appends();
   void wake_journal() noexcept;
@@ -74,8 +74,7 @@ private:
   operation_queue waiting_;                   // not decided yet: the state is being recovered
   std::string unsent_frames_;                 // of events that are decided and not sent yet: the last of version_
   std::uint32_t unsent_events_ = 0;
-  std::optional<timestamp>
-      gathering_since_;  // of a message of several commands: their events go as one request, and have its time
+  bool gathering_ = false;  // of a message of several commands: their events go as one request
   std::uint32_t snapshots_in_flight_ = 0;
   std::uint64_t incarnation_ = 1;  // changes with every recovery, so that what belongs to an earlier one can be told
   phase phase_ = phase::recovering;

@@ -54,14 +54,14 @@ public:
   void save(stream_view stream, version at, std::string_view bytes) override {
     if (!detail::is_storable(stream)) throw error(errc::invalid_argument, "no aggregate can be called so");
     const std::lock_guard lock(mutex_);
-    auto known = take_known(stream);
     // A snapshot that a power cut takes away is only made again, so none is worth a sync.
     const auto status = database_.db().Put(rocksdb::WriteOptions(), database_.snapshots(), key(stream, at), slice(bytes));
     database_.check_written(status, "save a snapshot of " + to_string(stream));
-    if (!known) return;
-    const auto place = std::lower_bound(known->begin(), known->end(), at);
-    if (place == known->end() || *place != at) known->insert(place, at);
-    remember(stream, std::move(*known));
+    const auto known = known_.find(stream);
+    if (known == known_.end()) return;
+    auto& versions = known->second;
+    const auto place = std::lower_bound(versions.begin(), versions.end(), at);
+    if (place == versions.end() || *place != at) versions.insert(place, at);
   }
 
   std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override {
@@ -77,18 +77,13 @@ public:
   void prune(stream_view stream, std::size_t keep) override {
     if (!detail::is_storable(stream)) return;
     const std::lock_guard lock(mutex_);
-    auto known = take_known(stream);
-    auto versions = known ? std::move(*known) : versions_of(stream);
-    if (versions.size() > keep) {
-      const auto kept = versions.end() - static_cast<std::ptrdiff_t>(keep);
-      rocksdb::WriteBatch batch;
-      for (auto old = versions.begin(); old != kept; ++old) {
-        check(batch.Delete(database_.snapshots(), key(stream, *old)), "delete");
-      }
-      check(database_.db().Write(rocksdb::WriteOptions(), &batch), "delete");
-      versions.erase(versions.begin(), kept);
-    }
-    remember(stream, std::move(versions));
+    const auto known = known_.find(stream);
+    if (known != known_.end()) return delete_oldest(stream, known->second, keep);
+    auto versions = versions_of(stream);
+    delete_oldest(stream, versions, keep);
+    if (stream.id.size() > known_id_bytes_max) return;
+    if (known_.size() >= known_max) known_.clear();
+    known_.emplace(stream, std::move(versions));
   }
 
 private:
@@ -98,31 +93,35 @@ private:
     return key;
   }
 
-  std::unique_ptr<rocksdb::Iterator> iterate() const {
-    return std::unique_ptr<rocksdb::Iterator>(database_.db().NewIterator(rocksdb::ReadOptions(), database_.snapshots()));
+  std::unique_ptr<rocksdb::Iterator> iterate(const rocksdb::ReadOptions& options = {}) const {
+    return std::unique_ptr<rocksdb::Iterator>(database_.db().NewIterator(options, database_.snapshots()));
   }
 
-  /// By reading: those that were deleted are passed on the way, until tables are merged.
+  /// Oldest first. To read them leads over the marks of those that were deleted, until tables are merged.
   std::vector<version> versions_of(stream_view stream) const {
     const auto prefix = detail::stream_prefix(stream);
-    std::vector<version> newest_first;
-    const auto found = iterate();
+    const auto lowest = key(stream, version{});
+    const auto bound = slice(lowest);
+    rocksdb::ReadOptions options;
+    options.iterate_lower_bound = &bound;
+    std::vector<version> versions;
+    const auto found = iterate(options);
     found->SeekForPrev(key(stream, version::max()));
-    for (auto at = here(*found, prefix); at; found->Prev(), at = here(*found, prefix)) newest_first.push_back(*at);
-    return {newest_first.rbegin(), newest_first.rend()};
-  }
-
-  std::optional<std::vector<version>> take_known(stream_view stream) {
-    const auto found = known_.find(stream);
-    if (found == known_.end()) return std::nullopt;
-    auto versions = std::move(found->second);
-    known_.erase(found);
+    for (auto at = here(*found, prefix); at; found->Prev(), at = here(*found, prefix)) versions.push_back(*at);
+    std::reverse(versions.begin(), versions.end());
     return versions;
   }
 
-  void remember(stream_view stream, std::vector<version> versions) {
-    if (known_.size() >= known_max) known_.clear();
-    known_.emplace(stream, std::move(versions));
+  /// All but `keep` of `versions`, which are all that there are.
+  void delete_oldest(stream_view stream, std::vector<version>& versions, std::size_t keep) {
+    if (versions.size() <= keep) return;
+    const auto kept = versions.end() - static_cast<std::ptrdiff_t>(keep);
+    rocksdb::WriteBatch batch;
+    for (auto old = versions.begin(); old != kept; ++old) {
+      check(batch.Delete(database_.snapshots(), key(stream, *old)), "delete");
+    }
+    check(database_.db().Write(rocksdb::WriteOptions(), &batch), "delete");
+    versions.erase(versions.begin(), kept);
   }
 
   std::optional<version> here(const rocksdb::Iterator& found, std::string_view prefix) const {
@@ -136,11 +135,13 @@ private:
   }
 
   static constexpr std::size_t known_max = 65'536;  // aggregates
+  static constexpr std::size_t known_id_bytes_max = 256;
 
   const detail::rocksdb_database& database_;
   std::mutex mutex_;  // of all that writes
-  /// Of aggregates that were pruned lately, the versions of all snapshots that there are, oldest first: to read them anew at each
-  /// pruning costs as much as to save. Not in here while the disk is asked to change them: after a failure they are read again.
+  /// Of aggregates that were pruned lately, the versions of all snapshots that there are, oldest first: to read them anew would
+  /// be most of what a pruning costs. A write that fails leaves them as they were, so that at worst one snapshot too many is
+  /// kept.
   std::unordered_map<stream_id, std::vector<version>, stream_hash, stream_equal> known_;
 };
 

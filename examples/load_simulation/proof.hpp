@@ -36,9 +36,10 @@ log_reading fold_log(const cairn::journal& store, const stop_flag& stop);
 
 struct domain_reading {
   std::vector<standing> products;
-  std::vector<std::string> faults;  ///< what kept the log from being folded to its end
+  std::vector<std::string> faults;  ///< what kept the log from being folded to its end, and snapshots that contradict it
   std::uint64_t records = 0;
-  std::uint64_t snapshots = 0;  ///< that say the same as the events before them
+  std::uint64_t snapshots = 0;  ///< whose state is what the events before them make
+  std::uint64_t snapshots_passed_over = 0;
   double seconds = 0;
 };
 

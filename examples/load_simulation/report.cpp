@@ -97,7 +97,9 @@ std::vector<row> rows(const report& about) {
     };
     folding("folding the log by hand", about.log);
     folding("folding it by the domain", about.domain);
-    add("which agrees with", counted(about.domain.snapshots, "snapshot"));
+    const auto unusable = about.domain.snapshots_passed_over;
+    add("and comparing with it", counted(about.domain.snapshots, "snapshot") +
+                                     (unusable > 0 ? ", and " + grouped(unusable) + " that cannot be used" : ""));
     add("recovering every product", grouped(about.cold.products.size()) + " in " + seconds_text(about.cold.seconds) + ", " +
                                         per_second(about.cold.products.size(), about.cold.seconds));
     add("which read", counted(about.cold.snapshots_loaded, "snapshot") + " and " + counted(about.cold.events_read, "event"));

@@ -47,7 +47,7 @@ public:
   }
   void append(std::span<const cairn::atomic_append>, std::span<cairn::append_outcome>) override {}
   void read(cairn::stream_view, cairn::version_range, const cairn::record_visitor&) const override {}
-  cairn::version highest(cairn::stream_view) const override { return {}; }
+  cairn::version highest(cairn::stream_view stream) const override { return whole_.highest(stream); }
   cairn::position last() const override { return whole_.last(); }
   cairn::snapshot_store& snapshots() override { return whole_.snapshots(); }
 
@@ -205,6 +205,21 @@ TEST_CASE("a log of which the domain makes something else than adding up by hand
   CHECK(domain.faults.empty());
   CHECK(differences(ids, "by the log", in_order(log, ids), "by the domain", domain.products) ==
         std::vector<std::string>{"product P1: by the log: 5 (version 2), by the domain: 2 (version 2)"});
+}
+
+TEST_CASE("a snapshot that contradicts the log is named, and the log folded to its end all the same") {
+  const auto journal = cairn::memory_journal();
+  for (int event = 0; event < 3; ++event) append(*journal, stock::StockAdded{3});
+  cairn::actors::hosted<stock::Product> four;
+  four.value.count = 4;
+  journal->snapshots().save({"product", "P1"}, cairn::version{2},
+                            cairn::actors::encode_snapshot(cairn::version{2}, {}, 1, four, cairn::actors::command_window(0)));
+  const auto domain = fold_by_domain(*journal, {"P1"}, never);
+  REQUIRE(domain.faults.size() == 1);
+  CHECK(domain.faults[0].find("the snapshot of product/P1 at version 2 is not what the events up to there make") !=
+        std::string::npos);
+  CHECK(domain.snapshots == 0);
+  CHECK(domain.products == std::vector<standing>{{9, 3}});
 }
 
 TEST_CASE("a reading that is told to stop folds nothing more") {

@@ -10,8 +10,10 @@
 #include <iterator>
 #include <memory>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace cairn::tests {
 namespace {
@@ -70,6 +72,16 @@ private:
   std::mt19937 random_{1};
 };
 
+/// What was sold of a product. Decides nothing.
+struct Sales {
+  static constexpr std::string_view category = Product::category;
+  using Event = Product::Event;
+  stock::Count pieces = 0;
+  void evolve(const stock::Enrolled&) noexcept {}
+  void evolve(const stock::StockAdded&) noexcept {}
+  void evolve(const stock::StockRemoved& removed) noexcept { pieces += removed.reason == "sold" ? removed.count : 0; }
+};
+
 }  // namespace
 
 TEST_CASE("a folded log has the state and version of every aggregate, and catches up with what was appended since") {
@@ -115,6 +127,40 @@ TEST_CASE("a log is folded up to any position, and from there on") {
   CHECK(count_at(2) == 5);
   CHECK(count_at(3) == 7);
   CHECK(count_at(4) == 7);
+}
+
+TEST_CASE("whoever looks on sees each aggregate after each of its events, and may end it") {
+  history past;
+  past.append({"product", "1"}, version{1}, stock::Enrolled{5, false});
+  past.append({"somebody", "else"}, version{1}, stock::StockAdded{1, {}});
+  past.append({"product", "2"}, version{1}, stock::Enrolled{7, false});
+  past.append({"product", "1"}, version{2}, stock::StockAdded{2, {}});
+  folded_log<Product> all;
+  std::vector<std::string> seen;
+  const auto look_on = [&](const folded_log<Product>::folded& one) {
+    seen.push_back(one.id + " at " + std::to_string(one.version.value) + ": " + std::to_string(one.state.count));
+    if (one.id == "2") throw std::out_of_range("enough");
+  };
+  CHECK_THROWS_AS(all.catch_up(past.log(), position{4}, look_on), std::out_of_range);
+  CHECK(all.through() == position{3});
+  CHECK(all.find("2")->state.count == 7);
+  all.catch_up(past.log(), position{4}, look_on);
+  CHECK(seen == std::vector<std::string>{"1 at 1: 5", "2 at 1: 7", "1 at 2: 7"});
+}
+
+TEST_CASE("another struct with the same events is a projection of them") {
+  history past;
+  past.append({"product", "1"}, version{1}, stock::Enrolled{5, false});
+  past.append({"product", "1"}, version{2}, stock::StockRemoved{2, "sold"});
+  past.append({"product", "1"}, version{3}, stock::StockRemoved{1, "broken"});
+
+  folded_log<Sales> sales;
+  sales.catch_up(past.log());
+  REQUIRE(sales.find("1"));
+  CHECK(sales.find("1")->state.pieces == 2);
+  past.append({"product", "1"}, version{4}, stock::StockRemoved{2, "sold"});
+  sales.catch_up(past.log());
+  CHECK(sales.find("1")->state.pieces == 4);
 }
 
 TEST_CASE("an event that cannot be read stops the folding, with everything before it folded and nothing of its aggregate made") {

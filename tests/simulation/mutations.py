@@ -69,8 +69,8 @@ MUTATIONS = [
         "  answers_->for_each(check(errc::timed_out));", "  answers_->for_each(check(errc::deadline_passed));")]),
     Mutation("snapshot_before_durable", AGGREGATE, [
         ("!taken_snapshots_.empty() && taken_snapshots_.front().first <= durable)", "!taken_snapshots_.empty())"),
-        ("  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop());",
-         "  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop());\n  send_durable_snapshots();")]),
+        ("  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop(), shared_.now());",
+         "  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop(), shared_.now());\n  send_durable_snapshots();")]),
     Mutation("command_ids_of_lost_events_kept", AGGREGATE, [(
         "  commands_ = std::move(found.commands);\n", "  if (incarnation_ == 1) commands_ = std::move(found.commands);\n")]),
     Mutation("appends_of_the_killed_not_settled", JOURNAL, [(
@@ -80,8 +80,7 @@ MUTATIONS = [
         "      if (known.is == status::live) end(known, message.snapshot);\n    }\n    pass_gate_if_empty();",
         "      if (known.is == status::live) end(known, message.snapshot);\n    }")]),
     Mutation("deadline_not_looked_at", AGGREGATE, [(
-        "  if (options.deadline && *options.deadline < now) {\n    asked->complete(",
-        "  if (false) {\n    asked->complete(")]),
+        "    if (*options.deadline < now) return asked->complete(", "    if (false) return asked->complete(")]),
     Mutation("decision_failed_without_cause", AGGREGATE, [(
         "    asked->decide(*state_, events, answer);",
         "    if (version_.value % 50 == 49) throw 1;\n    asked->decide(*state_, events, answer);")]),

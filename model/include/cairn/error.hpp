@@ -44,7 +44,9 @@ enum class errc {
   store_in_use,
   /// The store was written in a format that this program does not know. The detail names both versions.
   unknown_format,
-  /// The store's own damage was found while it was opened or verified. The detail says what is known to be intact, or what to do.
+  /// The store's own damage was found while it was opened, or a snapshot that contradicts the events. The detail says what is
+  /// known
+  /// to be intact, or what to do.
   corrupt_store,
 };
 

@@ -18,8 +18,9 @@
 
 namespace cairn {
 
-/// Every aggregate of type `A` that has events, as the log makes it. All states are held in memory.
-/// Thread safety: as a standard container.
+/// Every aggregate of type `A` that has events, as the log makes it. All states are held in memory. `A` need not be what decides:
+/// any struct with the aggregate's category and events, and an evolve() for each of them, is a projection that catches up when
+/// told. Thread safety: as a standard container.
 template <Aggregate A>
 class folded_log {
 public:

@@ -42,7 +42,8 @@ struct version_range {
   std::uint64_t limit = std::numeric_limits<std::uint64_t>::max();
 };
 
-/// Takes a record, and says whether to go on. The record's bytes live until it returns.
+/// Takes a record, and says whether to go on. The record's bytes live until it returns. It may itself ask the journal, and its
+/// snapshots, for whatever can be read.
 using record_visitor = std::function<bool(const record_view&)>;
 
 /// Thread safety: append() from one thread at a time; every other member from any thread at any time, also while an append is

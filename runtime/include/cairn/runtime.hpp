@@ -330,8 +330,8 @@ public:
   /// not throw: each element has a code of its own.
   ///
   /// Not atomic: each command is decided and answered by itself, as if it were asked alone. Those of one aggregate are
-  /// carried out in their order, and different aggregates in parallel. As their recorded-at, events may have the moment at which
-  /// their aggregate took the commands, instead of one each. Each command takes a place among those in flight, in order, and
+  /// carried out in their order, and different aggregates in parallel. Events may be recorded as of the moment at which their
+  /// aggregate took the batch, not each as of its own. Each command takes a place among those in flight, in order, and
   /// where there is none is refused or waits as its own options say; a batch may be larger than in_flight_max if its commands
   /// wait. g++ before 13 takes no brace-made vector inside co_await ("array used as initializer"): give it a name, and move it.
   template <class A, class Command, class Token>

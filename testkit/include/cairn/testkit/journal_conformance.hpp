@@ -94,6 +94,11 @@ inline void reads_conform(const store_under_test& store) {
       return true;
     });
     CHECK(inner == 10);
+    journal->read_all(position{1}, [&](const record_view& record) {
+      CHECK(journal->highest(record.stream) >= record.version);
+      CHECK_FALSE(journal->snapshots().latest(record.stream, record.version));
+      return true;
+    });
   }
   SUBCASE("an unknown aggregate has no events and version 0") {
     CHECK(read(*journal, {"product", "3"}).empty());
