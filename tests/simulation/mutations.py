@@ -69,8 +69,8 @@ MUTATIONS = [
         "  answers_->for_each(check(errc::timed_out));", "  answers_->for_each(check(errc::deadline_passed));")]),
     Mutation("snapshot_before_durable", AGGREGATE, [
         ("!taken_snapshots_.empty() && taken_snapshots_.front().first <= durable)", "!taken_snapshots_.empty())"),
-        ("  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop(), shared_.now());",
-         "  while (phase_ == phase::running && !waiting_.empty()) decide(waiting_.pop(), shared_.now());\n  send_durable_snapshots();")]),
+        ("!waiting_.empty()) decide(waiting_.pop(), shared_.now());",
+         "!waiting_.empty()) decide(waiting_.pop(), shared_.now());\n  send_durable_snapshots();")]),
     Mutation("command_ids_of_lost_events_kept", AGGREGATE, [(
         "  commands_ = std::move(found.commands);\n", "  if (incarnation_ == 1) commands_ = std::move(found.commands);\n")]),
     Mutation("appends_of_the_killed_not_settled", JOURNAL, [(
