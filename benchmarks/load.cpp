@@ -104,6 +104,8 @@ public:
   }
 
   std::size_t next() { return order_[place_.fetch_add(1, std::memory_order_relaxed) % order_.size()]; }
+  /// How often next() was called.
+  std::size_t asked() const { return place_.load(std::memory_order_relaxed); }
 
 private:
   std::vector<std::uint32_t> order_;
@@ -116,7 +118,7 @@ constexpr std::size_t batch_size = 64;
 class pipeline::closed_loop {
 public:
   closed_loop(runtime& runtime, const load& what, const std::vector<std::string>& ids, product_order& order)
-      : runtime_(runtime), ids_(ids), order_(order), io_(what.client_threads) {
+      : runtime_(runtime), ids_(ids), order_(order), with_ids_(what.with_ids), io_(what.client_threads) {
     const bool batches = what.by == client::batches_for_one || what.by == client::batches_for_many;
     const auto slots = batches ? std::max<std::size_t>(1, what.in_flight / batch_size) : what.in_flight;
     for (std::size_t slot = 0; slot < slots; ++slot) {
@@ -146,12 +148,18 @@ public:
 private:
   void ask() {
     runtime_.ask<stock::Product>(
-        ids_[order_.next()], stock::AddStock(1, reason),
+        ids_[order_.next()], stock::AddStock(1, reason), options_of_next(),
         asio::bind_executor(io_, [this](const boost::system::error_code& failed, const answer<>& answer) {
           require_success(failed, answer);
           answered_.fetch_add(1, std::memory_order_relaxed);
           if (!stop_.load(std::memory_order_relaxed)) ask();
         }));
+  }
+
+  command_options options_of_next() {
+    if (!with_ids_) return {};
+    const auto number = std::to_string(order_.asked());  // one client thread, so none twice
+    return {.command_id = "order-" + number, .correlation_id = "day-17", .causation_id = "cart-" + number, .who = "till-4"};
   }
 
   void ask_many(bool for_one) {
@@ -182,6 +190,7 @@ private:
   runtime& runtime_;
   const std::vector<std::string>& ids_;
   product_order& order_;
+  const bool with_ids_;
   asio::io_context io_;
   std::atomic<std::uint64_t> answered_{0};
   std::atomic<bool> stop_{false};

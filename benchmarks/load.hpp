@@ -43,6 +43,7 @@ struct load {
   std::size_t history_events = 0;  ///< that each product has before, each in another place of the log
   double zipf = 0;                 ///< the exponent: product n is asked 1 / n^zipf as often as the first; 0: all alike
   client by = client::callbacks;
+  bool with_ids = false;  ///< callbacks, one thread: each command brings its id, correlation and causation id, and who
   int client_threads = 1;
   /// Of events that are stored before anything is measured, so that the store is as it is after its first seconds: with tables,
   /// and its write-ahead log made ready before it is written.

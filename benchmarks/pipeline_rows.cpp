@@ -126,6 +126,8 @@ std::vector<row> pipeline_rows() {
                with(long_histories, [](load& what) { what.snapshot_every_events = 0; }), at_least(0.97)),
       compared("chain", "with the hash chain", deep, "without", with(deep, [](load& what) { what.into = storing::unchained; }),
                at_least(0.93)),
+      compared("ids", "commands that bring ids and who", with(deep, [](load& what) { what.with_ids = true; }), "bringing none",
+               deep, {}),
       on_threads("awaitable-4", 4),
       on_threads("awaitable-1", 1),
       batches("many-one", "ask_many, 64 for one product", client::batches_for_one, 2.5),

@@ -6,6 +6,7 @@
 
 #include <cairn/folded_log.hpp>
 #include <cairn/rocksdb_journal.hpp>
+#include <cairn/verified_log.hpp>
 
 #include <cstdio>
 #include <cstdlib>
@@ -35,6 +36,18 @@ std::shared_ptr<prepared_store> with_histories(std::size_t products, std::size_t
   made->open();
   append_histories(*made->store, made->ids, events);
   made->open(options);
+  return made;
+}
+
+/// The same, with a snapshot of each product's newest version.
+std::shared_ptr<prepared_store> with_histories_and_snapshots(std::size_t products, std::size_t events) {
+  auto made = with_histories(products, events);
+  {
+    runtime runtime{{.journal = made->store, .in_flight_max = products}};
+    look_at_all(runtime, made->ids);
+    runtime.drain(drain_snapshots::yes);
+  }
+  made->open();
   return made;
 }
 
@@ -109,15 +122,11 @@ row cold_row(std::string key, std::string title, std::string against, double wan
           }};
 }
 
-row fold_row() {
-  return {"fold",
-          "reading the log, folding every product",
-          "reading it",
-          "records/s",
-          at_least(0.5),
-          [](const extent& size) -> measure_round {
+template <class Log>
+row fold_row(std::string key, std::string title) {
+  return {std::move(key), std::move(title), "reading it", "records/s", at_least(0.5), [](const extent& size) -> measure_round {
             constexpr std::size_t products = 10'000;
-            const auto from = with_histories(size.scaled(products), 200);
+            const auto from = with_histories_and_snapshots(size.scaled(products), 200);
             const auto rate_of = [=](auto walk) {
               const auto start = steady::now();
               walk();
@@ -126,7 +135,7 @@ row fold_row() {
             const auto read = [=] {
               return rate_of([&] { from->store->read_all(position{1}, [](const record_view&) { return true; }); });
             };
-            const auto fold = [=] { return rate_of([&] { folded_log<stock::Product>().catch_up(*from->store); }); };
+            const auto fold = [=] { return rate_of([&] { Log().catch_up(*from->store); }); };
             read();  // so that neither side is the first
             return [=](int round) -> measured {
               stop_if_interrupted();
@@ -180,7 +189,8 @@ std::vector<row> recovery_rows() {
       cold_row(
           "cold-tail", "activations/s with 250 events to read", "bare reads", 0.6,
           [](const extent& size) { return with_histories(size.scaled(4'000), 250); }, read_records),
-      fold_row(),
+      fold_row<folded_log<stock::Product>>("fold", "reading the log, folding every product"),
+      fold_row<verified_log<stock::Product>>("verify", "the same, comparing every snapshot"),
   };
 }
 

@@ -19,6 +19,7 @@
 #include <type_traits>
 #include <unordered_map>
 #include <variant>
+#include <vector>
 
 namespace cairn::tests {
 namespace {
@@ -183,20 +184,19 @@ TEST_CASE("a snapshot whose state its events do not make is named, newest or not
   }
 }
 
-TEST_CASE("each snapshot that is wrong is named, one with each call, and nothing behind it is left out") {
+TEST_CASE("each snapshot that is wrong is named, and nothing behind it is left out") {
   history past;
   Product wrong;
   wrong.count = -1;
-  past.save(version{}, wrong);
-  past.save(version{20}, wrong);
+  for (const version at : {version{}, version{1}, version{20}}) past.save(at, wrong);
   past.save(version{24}, past.product_at(version{24}));
   verified_log<Product> products;
-  for (const std::string at : {"0", "20"}) {
+  for (const auto& named : {std::vector<std::string>{"0", "1"}, std::vector<std::string>{"20"}}) {
     try {
       products.catch_up(past.store());
       FAIL("nothing was found");
     } catch (const error& failure) {
-      CHECK(failure.detail().find("product/3 at version " + at + " is not") != std::string::npos);
+      for (const auto& at : named) CHECK(failure.detail().find("product/3 at version " + at + " is not") != std::string::npos);
     }
   }
   products.catch_up(past.store());
@@ -244,16 +244,17 @@ TEST_CASE("a state that is not equal to itself is compared by its bytes") {
 
 TEST_CASE("snapshots that recovery passes over are counted and do no harm") {
   history past;
-  std::uint64_t usable = 19;
+  std::uint64_t usable = 19, unusable = 1;
   SUBCASE("damaged") { past.store().snapshots().save({"product", "3"}, version{25}, "these are no bytes of a snapshot"); }
   SUBCASE("of another schema version") { past.save(version{25}, Product{}, 2); }
   SUBCASE("of events that there are not") {
     past.save(version{26}, Product{});
     usable = 20;
+    unusable = 0;  // it waits for its last event
   }
   verified_log<Product> products;
   products.catch_up(past.store());
-  CHECK(products.passed_over() == 1);
+  CHECK(products.passed_over() == unusable);
   CHECK(products.compared() == usable);
 }
 

@@ -45,8 +45,7 @@ enum class errc {
   /// The store was written in a format that this program does not know. The detail names both versions.
   unknown_format,
   /// The store's own damage was found while it was opened, or a snapshot that contradicts the events. The detail says what is
-  /// known
-  /// to be intact, or what to do.
+  /// known to be intact, or what to do.
   corrupt_store,
 };
 

@@ -18,16 +18,19 @@
 
 namespace cairn {
 
+struct nothing_beside {};
+
 /// Every aggregate of type `A` that has events, as the log makes it. All states are held in memory. `A` need not be what decides:
 /// any struct with the aggregate's category and events, and an evolve() for each of them, is a projection that catches up when
 /// told. Thread safety: as a standard container.
-template <Aggregate A>
+template <Aggregate A, class Beside = nothing_beside>
 class folded_log {
 public:
   struct folded {
     std::string id;
     A state;
-    cairn::version version;  ///< of the last event that is folded
+    cairn::version version;               ///< of the last event that is folded
+    [[no_unique_address]] Beside beside;  ///< for whoever looks on while it is folded
   };
 
   /// Folds what `store`, the same each time, has beyond what is folded already, and nothing behind position `last`. Records of
@@ -39,11 +42,11 @@ public:
   }
 
   /// The same, and hands each aggregate to `visit` after each of its events. What that throws ends it; the event is folded then.
-  template <std::invocable<const folded&> Visit>
+  template <std::invocable<folded&> Visit>
   void catch_up(const journal& store, position last, Visit visit) {
     store.read_all(through_ + 1, [&](const record_view& record) {
       if (record.position > last) return false;
-      const folded* one = nullptr;
+      folded* one = nullptr;
       if (record.stream.category == std::string_view(A::category)) {
         detail::use_event<A>(record, [&](const auto& event) { one = &add(record, event); });
       }
@@ -75,7 +78,7 @@ private:
     std::uint32_t place = nobody;
   };
 
-  const folded& add(const record_view& record, const auto& event) {
+  folded& add(const record_view& record, const auto& event) {
     const auto place = place_of(record.stream.id);
     const auto before = place == nobody ? version{} : all_[place].version;
     if (record.version != before + 1) {
@@ -104,7 +107,7 @@ private:
 
   folded& make(std::string_view id) {
     if (2 * all_.size() >= slots_.size()) grow();
-    all_.push_back({std::string(id), A{}, {}});
+    all_.push_back({std::string(id), A{}, {}, {}});
     const auto known = hash(id);
     slots_[slot_of(id, known)] = {static_cast<std::uint32_t>(known), static_cast<std::uint32_t>(all_.size() - 1)};
     return all_.back();

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <limits>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -20,82 +19,84 @@ namespace cairn {
 /// Thread safety: as a standard container. The store may be in use meanwhile, by a runtime, too.
 template <Aggregate A>
 class verified_log {
+  struct awaited_snapshot {
+    cairn::version version;
+    A state;
+  };
+  using newest_first = std::vector<awaited_snapshot>;
+
 public:
+  /// Beside each state are the snapshots that wait for their last event.
+  using states_type = folded_log<A, newest_first>;
+
   verified_log() = default;
   verified_log(verified_log&&) = default;
   verified_log& operator=(verified_log&&) = default;
 
   /// Folds on as folded_log::catch_up(), with the same `store` each time, and compares each snapshot once its last event is
   /// folded. Two states are the same where their bytes are, in any order, because an unordered container has none; and where they
-  /// are equal, if the aggregate has an `operator==`, which sees also what is swapped, or left out of the bytes. Throws
-  /// error(errc::corrupt_store), naming the snapshot, where its state is not what the events make: the code that reads or applies
-  /// them has changed since, or somebody wrote to the store. Also throws what folded_log::catch_up(), journal::highest() and
-  /// snapshot_store::latest() throw. Whatever was thrown, the next call goes on behind it.
+  /// are equal, if the aggregate has an `operator==`, which sees also what is swapped, or left out of the bytes.
+  /// Throws error(errc::corrupt_store), naming the snapshot, where its state is not what the events make: the code that reads or
+  /// applies them has changed since, or somebody wrote to the store. Also throws what folded_log::catch_up() and
+  /// snapshot_store::latest() throw. Whatever was thrown, the next call goes on behind it, and looks again for snapshots that
+  /// could not be read.
   void catch_up(journal& store, position last = position{std::numeric_limits<std::uint64_t>::max()}) {
     if (first_seen_) check(store, *first_seen_);
-    states_.catch_up(store, last, [&](const folded& one) {
+    states_.catch_up(store, last, [&](folded& one) {
       if (one.version == version{1}) first_seen_ = &one;
-      check(store, one);
+      if (first_seen_ || awaits(one)) check(store, one);
     });
   }
 
-  const folded_log<A>& states() const noexcept { return states_; }
+  const states_type& states() const noexcept { return states_; }
 
   /// How many snapshots have the state that the events make.
   std::uint64_t compared() const noexcept { return compared_; }
-  /// How many were not compared because recovery passes them over as well: damaged, of another schema version, not read back as
-  /// they were written, or beyond the aggregate's last event.
+  /// How many were not compared because recovery passes them over as well: damaged, of another schema version, or not read back
+  /// as they were written. One that is beyond the aggregate's last event waits for that.
   std::uint64_t passed_over() const noexcept { return passed_over_; }
 
 private:
-  using folded = typename folded_log<A>::folded;
-  struct awaited_snapshot {
-    cairn::version version;
-    A state;
-  };
+  using folded = typename states_type::folded;
 
-  void check(journal& store, const folded& one) {
+  static bool awaits(const folded& one) { return !one.beside.empty() && one.beside.back().version <= one.version; }
+
+  void check(journal& store, folded& one) {
     if (first_seen_) {
-      look_for_snapshots(store, one);
+      one.beside = snapshots_of(store, one.id);
       first_seen_ = nullptr;
     }
-    const auto found = awaited_.find(&one);
-    if (found == awaited_.end()) return;
     std::string fault;
-    auto& newest_first = found->second;
-    for (; !newest_first.empty() && newest_first.back().version <= one.version; newest_first.pop_back()) {
-      const auto& [at, state] = newest_first.back();
+    while (awaits(one)) {
+      const auto [at, state] = std::move(one.beside.back());
+      one.beside.pop_back();
       if (same(state, at == version{} ? A{} : one.state)) {
         ++compared_;
       } else {
-        fault = fault_of(one.id, at);
+        fault += (fault.empty() ? "" : "; ") + fault_of(one.id, at);
       }
     }
-    if (newest_first.empty()) awaited_.erase(found);
     if (!fault.empty()) throw error(errc::corrupt_store, fault);
   }
 
-  void look_for_snapshots(journal& store, const folded& one) {
-    const stream_view stream{A::category, one.id};
-    auto stored = store.snapshots().latest(stream, version::max());
-    if (!stored) return;
-    // Asked after the newest was read: a snapshot is never saved before its events are durable.
-    const auto head = store.highest(stream);
-    std::vector<awaited_snapshot> newest_first;
+  newest_first snapshots_of(journal& store, std::string_view id) {
+    const stream_view stream{A::category, id};
+    newest_first found;
     std::uint64_t passed_over = 0;
-    while (stored) {
-      const auto at = stored->version;
-      auto [aggregate, why_not] = actors::read_snapshot(*stored, head, actors::type_of<A>, 0);
+    for (auto at_most = version::max();;) {
+      const auto stored = store.snapshots().latest(stream, at_most);
+      if (!stored) break;
+      auto [aggregate, why_not] = actors::read_snapshot(*stored, stored->version, actors::type_of<A>, 0);
       if (why_not.empty()) {
-        newest_first.push_back({at, std::move(static_cast<actors::hosted<A>&>(*aggregate.state).value)});
+        found.push_back({stored->version, std::move(static_cast<actors::hosted<A>&>(*aggregate.state).value)});
       } else {
         ++passed_over;
       }
-      if (at == version{}) break;
-      stored = store.snapshots().latest(stream, version{at.value - 1});
+      if (stored->version == version{}) break;
+      at_most = version{stored->version.value - 1};
     }
-    awaited_.emplace(&one, std::move(newest_first));
     passed_over_ += passed_over;
+    return found;
   }
 
   static std::string fault_of(std::string_view id, version at) {
@@ -118,10 +119,8 @@ private:
     }
   }
 
-  folded_log<A> states_;
-  const folded* first_seen_ = nullptr;  // whose snapshots are still to be looked for
-  /// By aggregates of `states_`, which stay where they are, the newest first.
-  std::unordered_map<const folded*, std::vector<awaited_snapshot>> awaited_;
+  states_type states_;
+  folded* first_seen_ = nullptr;  // whose snapshots are still to be looked for; aggregates stay where they are
   std::uint64_t compared_ = 0;
   std::uint64_t passed_over_ = 0;
 };
