@@ -103,8 +103,7 @@ private:
     return "the snapshot of " + to_string(stream_view{A::category, id}) + " at version " + std::to_string(at.value) +
            " is not what the events up to there make: either the code that reads or applies them was changed without a new "
            "schema_version, or somebody wrote to the store. Find out first which of the two is right. Where the events are, a "
-           "new "
-           "schema_version lets recovery pass the old snapshots over, and cairn rebuild drops them";
+           "new schema_version lets recovery pass the old snapshots over, and cairn rebuild drops them";
   }
 
   static bool same(const A& one, const A& other) {
