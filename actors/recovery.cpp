@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <optional>
 
 namespace cairn::actors {
 namespace {
@@ -43,7 +42,7 @@ std::uint64_t take_fixed(std::string_view& bytes) {
 }
 
 // Takes what a snapshot holds into a fresh aggregate. Says why where it cannot; `into` is then good for nothing.
-std::string take_snapshot(const stored_snapshot& stored, version head, const aggregate_type& type, recovered& into) {
+std::string take_snapshot(const snapshot_view& stored, version head, const aggregate_type& type, recovered& into) {
   try {
     const auto content = decode_snapshot(stored.bytes);
     if (content.version != stored.version) return "it says that it is of version " + std::to_string(content.version.value);
@@ -74,28 +73,23 @@ std::string take_snapshot(const stored_snapshot& stored, version head, const agg
 // Goes from the newest snapshot within the bounds to older ones, until one can be used or none is left.
 void load_snapshot(journal& store, const aggregate_type& type, stream_view stream, const warn_function& warn,
                    recovery_bounds bounds, recovered& into) {
-  auto at_most = bounds.version;
-  const auto next = [&]() -> std::optional<stored_snapshot> {
-    try {
-      return store.snapshots().latest(stream, at_most);
-    } catch (const error& failure) {
-      // Where the events cannot be read either, reading them says so.
-      warn("no snapshot of " + to_string(stream) + " can be read, so all of its events are: " + failure.detail());
-      return std::nullopt;
-    }
-  };
-  while (const auto stored = next()) {
+  const auto use = [&](const snapshot_view& stored) {
     // Asked after the snapshot was read: only what is durable is ever saved, so the head cannot be behind by mere bad timing.
-    auto [found, why_not] = read_snapshot(*stored, store.highest(stream), type, into.commands.capacity());
+    auto [found, why_not] = read_snapshot(stored, store.highest(stream), type, into.commands.capacity());
     if (!why_not.empty()) {
-      warn("the snapshot of " + to_string(stream) + " at version " + std::to_string(stored->version.value) +
+      warn("the snapshot of " + to_string(stream) + " at version " + std::to_string(stored.version.value) +
            " is passed over: " + why_not);
-    } else if (found.recorded_at <= bounds.recorded_at) {
-      into = std::move(found);
-      return;
+      return true;
     }
-    if (stored->version.value == 0) return;
-    at_most = version{stored->version.value - 1};
+    if (found.recorded_at > bounds.recorded_at) return true;
+    into = std::move(found);
+    return false;
+  };
+  try {
+    store.snapshots().read_newest_first(stream, bounds.version, use);
+  } catch (const error& failure) {
+    // Where the events cannot be read either, reading them says so.
+    warn("no snapshot of " + to_string(stream) + " can be read, so all of its events are: " + failure.detail());
   }
 }
 
@@ -108,7 +102,7 @@ bool same_bytes_in_any_order(std::string_view one, std::string_view other) {
   return std::all_of(balance.begin(), balance.end(), [](std::int64_t left) { return left == 0; });
 }
 
-snapshot_reading read_snapshot(const stored_snapshot& stored, version head, const aggregate_type& type,
+snapshot_reading read_snapshot(const snapshot_view& stored, version head, const aggregate_type& type,
                                std::size_t command_ids_kept) {
   snapshot_reading reading{{type.make(), {}, {}, command_window(command_ids_kept), {}, 0}, {}};
   reading.why_not = take_snapshot(stored, head, type, reading.aggregate);

@@ -1,9 +1,10 @@
 // What a store costs that holds very many products: to write, to open after a kill, and to ask for one that is not live.
 //
-// The store is filled through the journal by a process of its own, which goes on appending until it is killed. Work comes in
-// visits: a hundredth of the products, chosen at random, get ten events each, one in a round and in another order each time; then
-// the next hundredth is visited, until all were, and all over again. Commands for products at random, which have had no event for
-// a long time, come last: they are the worst that can come for the index.
+// The store is filled through the journal by a process of its own, which goes on appending until it is killed. That happens after
+// each tenth of the events: the store is opened, and the next process goes on where the log ends. Work comes in visits: a
+// hundredth of the products, chosen at random, get ten events each, one in a round and in another order each time; then the next
+// hundredth is visited, until all were, and all over again. Commands for products at random, which have had no event for a long
+// time, come last: they are the worst that can come for the index.
 #include "load.hpp"
 #include "measure.hpp"
 #include "product.hpp"
@@ -93,12 +94,11 @@ turn visited(std::uint64_t event, std::uint64_t products) {
 /// How far the filling has come.
 struct filled {
   std::uint64_t events = 0;
-  double seconds = 0;  ///< in append() alone: making the records is the aggregates' work
+  double seconds = 0;  ///< of this process in append() alone: making the records is the aggregates' work
   double resident = 0;
-  double disk = 0;
 };
 
-/// Fills the store in `folder`, tells standard output of it, and then goes on until the process is killed.
+/// Goes on filling the store in `folder` and telling standard output of it, until the process is killed.
 [[noreturn]] void fill(const std::filesystem::path& folder, const store_size& size) {
   const auto store = rocksdb_journal(folder);
   std::string enrolled, added;
@@ -107,7 +107,7 @@ struct filled {
   const auto batch_records = std::min(batch_records_max, size.events / parts);  // no batch is more than a part
   std::vector<stream_id> streams(batch_records);
   record_batch batch(*store, batch_records);
-  filled so_far;
+  filled so_far{.events = store->last().value};
   auto told = steady::now();
   for (;;) {
     for (std::uint64_t place = 0; place < batch_records; ++place) {
@@ -122,7 +122,7 @@ struct filled {
     batch.append();
     so_far.seconds += seconds_since(start);
     so_far.events += batch_records;
-    if (part < parts && (parts * so_far.events / size.events > part || seconds_since(told) > 0.2)) {
+    if (parts * so_far.events / size.events > part || seconds_since(told) > 0.2) {
       std::printf("%llu %.9f %.0f\n", static_cast<unsigned long long>(so_far.events), so_far.seconds, resident_bytes());
       std::fflush(stdout);
       told = steady::now();
@@ -196,57 +196,80 @@ double bytes_in(const std::filesystem::path& folder) {
   return bytes;
 }
 
-/// How far the filling was after a part of it, and how fast in this part.
-struct part_filled : filled {
+/// What was seen at the end of a part.
+struct part_filled {
+  std::uint64_t events = 0;  ///< of all parts so far
   double records_per_second = 0;
+  double disk = 0;
+  double resident = 0;
+  double open_seconds = 0;  ///< after the kill
+  std::uint64_t replayed = 0;
+  double open_resident = 0;
+  double open_again_seconds = 0;  ///< after it was closed, with nothing to replay
 };
 
-/// Fills a store by a process that is killed at its end, and prints each part.
-std::vector<part_filled> fill_and_kill(const std::filesystem::path& folder, const store_size& size,
-                                       command_line::status_line& watched) {
-  std::printf("Filled with %s, then killed:\n", size.told().c_str());
-  std::fflush(stdout);
-  std::vector<part_filled> done;
-  filling_process process(folder, size);
-  while (done.size() < parts) {
-    auto so_far = process.next();
-    const auto share = std::min(1.0, static_cast<double>(so_far.events) / static_cast<double>(size.events));
-    watched.show("filling " + command_line::bar(share, command_line::bar_max) + " " + grouped(so_far.events) + " of " +
-                 counted(size.events, "event"));
-    if (so_far.events < (done.size() + 1) * size.events / parts) continue;
-    so_far.disk = bytes_in(folder);
-    const auto before = done.empty() ? filled{} : done.back();
-    const auto rate = static_cast<double>(so_far.events - before.events) / (so_far.seconds - before.seconds);
-    done.push_back({so_far, rate});
-    watched.clear();
-    std::printf("  up to %11s events  %5.0f k records/s, %4.0f bytes on disk an event, %4.0f MiB resident\n",
-                grouped(so_far.events).c_str(), rate / 1e3, so_far.disk / static_cast<double>(so_far.events),
-                so_far.resident / mib);
-    std::fflush(stdout);
-  }
-  std::printf("  last part ÷ first part    %.2f\n", done.back().records_per_second / done.front().records_per_second);
-  return done;
-}
-
-/// A store that was killed, opened.
 struct opened {
   std::unique_ptr<rocksdb_store> store;
   double seconds = 0;
-  double resident = 0;
 };
 
-opened open_killed(const std::filesystem::path& folder, const store_size& size) {
-  release_free_memory();
-  opened found;
+opened open_timed(const std::filesystem::path& folder) {
   const auto start = steady::now();
-  found.store = rocksdb_journal(folder);
-  found.seconds = seconds_since(start);
-  found.resident = resident_bytes();
-  if (found.store->last().value < size.events) throw std::runtime_error("the store lost events that it had acknowledged");
-  std::printf("  opened after the kill     %.2f s with %s to replay, %.0f MiB resident\n\n", found.seconds,
-              counted(found.store->records_replayed(), "record").c_str(), found.resident / mib);
+  auto store = rocksdb_journal(folder);
+  return {std::move(store), seconds_since(start)};
+}
+
+/// Fills the store up to `part` of all parts by a process that is killed then.
+part_filled fill_part(const std::filesystem::path& folder, const store_size& size, std::uint64_t part, std::uint64_t from,
+                      command_line::status_line& watched) {
+  filling_process process(folder, size);
+  filled so_far;
+  while (so_far.events < part * size.events / parts) {
+    so_far = process.next();
+    const auto share = std::min(1.0, static_cast<double>(so_far.events) / static_cast<double>(size.events));
+    watched.show("filling " + command_line::bar(share, command_line::bar_max) + " " + grouped(so_far.events) + " of " +
+                 counted(size.events, "event"));
+  }
+  return {.events = so_far.events,
+          .records_per_second = static_cast<double>(so_far.events - from) / so_far.seconds,
+          .disk = bytes_in(folder),
+          .resident = so_far.resident};
+}
+
+/// Fills a store in parts, opens it after each, and prints what that took. `store` is the whole one, open.
+std::vector<part_filled> fill_in_parts(const std::filesystem::path& folder, const store_size& size,
+                                       command_line::status_line& watched, std::shared_ptr<journal>& store) {
+  std::printf("Filled with %s; killed after each tenth and opened, then closed and opened again:\n\n"
+              "%13s  %7s  %6s  %6s   %6s  %9s  %6s   %6s\n%13s  %7s  %6s  %6s   %6s  %9s  %6s   %6s\n",
+              size.told().c_str(), "events", "filled", "disk", "memory", "opened", "replayed", "memory", "again", "", "k a s",
+              "bytes", "MiB", "s", "records", "MiB", "s");
   std::fflush(stdout);
-  return found;
+  std::vector<part_filled> done;
+  std::uint64_t there = 0;
+  for (std::uint64_t part = 1; part <= parts; ++part) {
+    auto seen = fill_part(folder, size, part, there, watched);
+    watched.show("opening");
+    release_free_memory();
+    auto killed = open_timed(folder);
+    there = killed.store->last().value;
+    if (there < seen.events) throw std::runtime_error("the store lost events that it had acknowledged");
+    seen.open_seconds = killed.seconds;
+    seen.replayed = killed.store->records_replayed();
+    seen.open_resident = resident_bytes();
+    killed.store.reset();
+    auto again = open_timed(folder);
+    seen.open_again_seconds = again.seconds;
+    if (part == parts) store = std::move(again.store);
+    done.push_back(seen);
+    watched.clear();
+    std::printf("%13s  %7.0f  %6.0f  %6.0f   %6.2f  %9s  %6.0f   %6.2f\n", grouped(seen.events).c_str(),
+                seen.records_per_second / 1e3, seen.disk / static_cast<double>(seen.events), seen.resident / mib,
+                seen.open_seconds, grouped(seen.replayed).c_str(), seen.open_resident / mib, seen.open_again_seconds);
+    std::fflush(stdout);
+  }
+  std::printf("The last tenth was filled %.2f times as fast as the first.\n\n",
+              done.back().records_per_second / done.front().records_per_second);
+  return done;
 }
 
 /// So that what is read next comes from the disk.
@@ -409,44 +432,33 @@ int run_all(int argc, char** argv) {
               1e3 * median_sync_seconds());
   std::fflush(stdout);
   command_line::status_line watched;
-  const store_size small_size{size.products / parts, size.events / parts};
-  opened small;
-  {
-    const temporary_folder folder;
-    fill_and_kill(folder.path(), small_size, watched);
-    small = open_killed(folder.path(), small_size);
-    small.store.reset();
-  }
   const temporary_folder folder;
-  const auto done = fill_and_kill(folder.path(), size, watched);
-  auto large = open_killed(folder.path(), size);
-  std::printf("Opening with ten times the products: %.2f of the time, %.2f of the memory\n\n", large.seconds / small.seconds,
-              large.resident / small.resident);
-  std::fflush(stdout);
-
-  const std::shared_ptr<journal> store = std::move(large.store);
+  std::shared_ptr<journal> store;
+  const auto done = fill_in_parts(folder.path(), size, watched, store);
   compare_with_empty_store(store, size.products, quick, watched);
   drop_from_page_cache(folder.path());
   ask_bounded(store, size.products, quick, watched);
   if (quick) std::printf("\nA quick run says that everything runs; its figures mean nothing.\n");
   if (file) {
-    plot_line rate, disk, resident, opening, opened_memory;
+    plot_line rate, disk, resident, replayed, open_resident;
+    plot_line killed{"after a kill", {}}, again{"after closing", {}};
     const auto add = [](plot_line& line, std::uint64_t x, double y) { line.points.push_back({static_cast<double>(x), y, y, y}); };
     for (const auto& after : done) {
       add(rate, after.events, after.records_per_second / 1e3);
       add(disk, after.events, after.disk / static_cast<double>(after.events));
       add(resident, after.events, after.resident / mib);
+      add(killed, after.events, after.open_seconds);
+      add(again, after.events, after.open_again_seconds);
+      add(replayed, after.events, static_cast<double>(after.replayed) / 1e3);
+      add(open_resident, after.events, after.open_resident / mib);
     }
-    add(opening, small_size.products, small.seconds);
-    add(opening, size.products, large.seconds);
-    add(opened_memory, small_size.products, small.resident / mib);
-    add(opened_memory, size.products, large.resident / mib);
-    file->finish(
-        plots_json("A store of " + size.told(), {{"Filling", "events", "thousand records a second", false, {rate}},
-                                                 {"Disk", "events", "bytes an event", false, {disk}},
-                                                 {"Memory while filling", "events", "MiB resident", false, {resident}},
-                                                 {"Opening after a kill", "products", "seconds", true, {opening}},
-                                                 {"Memory after opening", "products", "MiB resident", true, {opened_memory}}}));
+    file->finish(plots_json("A store of " + size.told(),
+                            {{"Filling", "events", "thousand records a second", false, {rate}},
+                             {"Disk", "events", "bytes an event", false, {disk}},
+                             {"Memory while filling", "events", "MiB resident", false, {resident}},
+                             {"Opening", "events", "seconds", false, {killed, again}},
+                             {"Replayed at opening after a kill", "events", "thousand records", false, {replayed}},
+                             {"Memory after opening", "events", "MiB resident", false, {open_resident}}}));
   }
   return 0;
 }

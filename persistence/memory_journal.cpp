@@ -23,14 +23,12 @@ public:
     kept_[stream_id(stream)][at] = bytes;
   }
 
-  std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override {
-    const std::lock_guard lock(mutex_);
-    const auto found = kept_.find(stream_id(stream));
-    if (found == kept_.end()) return std::nullopt;
-    const auto after = found->second.upper_bound(at_most);
-    if (after == found->second.begin()) return std::nullopt;
-    const auto& [at, bytes] = *std::prev(after);
-    return stored_snapshot{at, bytes};
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
+    const auto there = of(stream);
+    for (auto next = there.upper_bound(at_most); next != there.begin();) {
+      const auto& [at, bytes] = *--next;
+      if (!visit({at, bytes})) return;
+    }
   }
 
   void prune(stream_view stream, std::size_t keep) override {
@@ -41,8 +39,16 @@ public:
   }
 
 private:
+  using by_version = std::map<version, std::string>;
+
+  by_version of(stream_view stream) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = kept_.find(stream_id(stream));
+    return found == kept_.end() ? by_version{} : found->second;
+  }
+
   mutable std::mutex mutex_;
-  std::map<stream_id, std::map<version, std::string>> kept_;
+  std::map<stream_id, by_version> kept_;
 };
 
 class memory_store final : public journal {

@@ -64,14 +64,19 @@ public:
     if (place == versions.end() || *place != at) versions.insert(place, at);
   }
 
-  std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override {
-    if (!detail::is_storable(stream)) return std::nullopt;
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
+    if (!detail::is_storable(stream)) return;
     const auto prefix = detail::stream_prefix(stream);
-    const auto found = iterate();
-    found->SeekForPrev(key(stream, at_most));
-    const auto at = here(*found, prefix);
-    if (!at) return std::nullopt;
-    return stored_snapshot{*at, found->value().ToString()};
+    const auto lowest = key(stream, version{});
+    const auto bound = slice(lowest);
+    rocksdb::ReadOptions options;
+    options.iterate_lower_bound = &bound;
+    const std::unique_ptr<rocksdb::Iterator> found(database_.db().NewIterator(options, database_.snapshots()));
+    for (found->SeekForPrev(key(stream, at_most)); found->Valid(); found->Prev()) {
+      const auto at = detail::version_of(view(found->key()), prefix);
+      if (!at || !visit({*at, view(found->value())})) return;
+    }
+    check(found->status(), "read");
   }
 
   void prune(stream_view stream, std::size_t keep) override {
@@ -93,21 +98,13 @@ private:
     return key;
   }
 
-  std::unique_ptr<rocksdb::Iterator> iterate(const rocksdb::ReadOptions& options = {}) const {
-    return std::unique_ptr<rocksdb::Iterator>(database_.db().NewIterator(options, database_.snapshots()));
-  }
-
   /// Oldest first. To read them leads over the marks of those that were deleted, until tables are merged.
   std::vector<version> versions_of(stream_view stream) const {
-    const auto prefix = detail::stream_prefix(stream);
-    const auto lowest = key(stream, version{});
-    const auto bound = slice(lowest);
-    rocksdb::ReadOptions options;
-    options.iterate_lower_bound = &bound;
     std::vector<version> versions;
-    const auto found = iterate(options);
-    found->SeekForPrev(key(stream, version::max()));
-    for (auto at = here(*found, prefix); at; found->Prev(), at = here(*found, prefix)) versions.push_back(*at);
+    read_newest_first(stream, version::max(), [&](const snapshot_view& found) {
+      versions.push_back(found.version);
+      return true;
+    });
     std::reverse(versions.begin(), versions.end());
     return versions;
   }
@@ -122,12 +119,6 @@ private:
     }
     check(database_.db().Write(rocksdb::WriteOptions(), &batch), "delete");
     versions.erase(versions.begin(), kept);
-  }
-
-  std::optional<version> here(const rocksdb::Iterator& found, std::string_view prefix) const {
-    if (found.Valid()) return detail::version_of(view(found.key()), prefix);
-    check(found.status(), "read");
-    return std::nullopt;
   }
 
   void check(const rocksdb::Status& status, const std::string& what) const {

@@ -82,12 +82,12 @@ void faulty_journal::save(stream_view stream, version at, std::string_view bytes
   inner_->snapshots().save(stream, at, bytes);
 }
 
-std::optional<stored_snapshot> faulty_journal::latest(stream_view stream, version at_most) const {
+void faulty_journal::read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const {
   {
     const std::lock_guard lock(mutex_);
     ++counts_.snapshot_reads;
   }
-  return inner_->snapshots().latest(stream, at_most);
+  inner_->snapshots().read_newest_first(stream, at_most, visit);
 }
 
 }  // namespace cairn::testkit

@@ -140,17 +140,17 @@ void simulated_store::save(stream_view stream, version at, std::string_view byte
   disk_.snapshots[stream_id(stream)][at] = {std::string(bytes), chance_.chance(0.5)};
 }
 
-std::optional<stored_snapshot> simulated_store::latest(stream_view stream, version at_most) const {
+void simulated_store::read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const {
   const auto found = disk_.snapshots.find(stream_id(stream));
-  if (found == disk_.snapshots.end()) return std::nullopt;
-  const auto after = found->second.upper_bound(at_most);
-  if (after == found->second.begin()) return std::nullopt;
-  const auto& [at, kept] = *std::prev(after);
-  stored_snapshot snapshot{at, kept.bytes};
-  if (!snapshot.bytes.empty() && strikes(rates_.damaged_snapshot, "damaged snapshot")) {
-    snapshot.bytes[chance_.below(snapshot.bytes.size())] ^= static_cast<char>(1 + chance_.below(255));
+  if (found == disk_.snapshots.end()) return;
+  for (auto next = found->second.upper_bound(at_most); next != found->second.begin();) {
+    const auto& [at, kept] = *--next;
+    auto bytes = kept.bytes;
+    if (!bytes.empty() && strikes(rates_.damaged_snapshot, "damaged snapshot")) {
+      bytes[chance_.below(bytes.size())] ^= static_cast<char>(1 + chance_.below(255));
+    }
+    if (!visit({at, bytes})) return;
   }
-  return snapshot;
 }
 
 void simulated_store::prune(stream_view stream, std::size_t keep) {

@@ -46,7 +46,7 @@ public:
 
 private:
   void save(stream_view stream, version at, std::string_view bytes) override;
-  std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override;
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override;
   void prune(stream_view stream, std::size_t keep) override;
 
   bool strikes(double share, const char* what) const;

@@ -334,8 +334,8 @@ public:
   snapshot_store& snapshots() override { return *this; }
 
   void save(stream_view stream, version at, std::string_view bytes) override { inner_->snapshots().save(stream, at, bytes); }
-  std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override {
-    return inner_->snapshots().latest(stream, at_most);
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
+    inner_->snapshots().read_newest_first(stream, at_most, visit);
   }
   void prune(stream_view, std::size_t) override {}
 

@@ -258,20 +258,18 @@ private:
 
   void check_snapshots(journal& store, const checked_history& checked) {
     for (const auto& [ledger, states] : checked.ledgers) {
-      auto at_most = version::max();
-      while (const auto kept = store.snapshots().latest({Ledger::category, ledger}, at_most)) {
-        const auto content = actors::decode_snapshot(kept->bytes);
+      store.snapshots().read_newest_first({Ledger::category, ledger}, version::max(), [&](const snapshot_view& kept) {
+        const auto content = actors::decode_snapshot(kept.bytes);
         auto numbers = numbers_of(content.state);
-        const auto at = kept->version.value;
+        const auto at = kept.version.value;
         if (content.version.value != at || at >= states.size() ||
             folded{numbers.at("entries"), numbers.at("total")} != states[at]) {
           add(&findings::wrong,
               "the snapshot of ledger " + ledger + " at version " + std::to_string(at) + " is not what its events make");
         }
         ++sum_.snapshots;
-        if (at == 0) break;
-        at_most = version{at - 1};
-      }
+        return true;
+      });
     }
   }
 

@@ -54,7 +54,7 @@ struct Everything : Place {
   std::map<std::string, std::int64_t> counts = {};
   std::string renamed = {};
   MSGPACK_DEFINE_MAP(MSGPACK_BASE_MAP(Place), yes, tiny, large, negative, real, rough, letter, text, point, paint, perhaps,
-                     points, counts, MSGPACK_NVP("other name", renamed))
+                     points, counts, MSGPACK_NVP("another name, of more than 31 bytes", renamed))
   bool operator==(const Everything&) const = default;
 };
 

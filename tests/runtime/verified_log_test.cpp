@@ -118,9 +118,9 @@ private:
 /// Reads no snapshot as long as it fails.
 struct without_snapshots : wrong_snapshots {
   using wrong_snapshots::wrong_snapshots;
-  std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override {
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
     if (fails) throw error(errc::journal_unavailable, "no");
-    return wrong_snapshots::latest(stream, at_most);
+    wrong_snapshots::read_newest_first(stream, at_most, visit);
   }
   bool fails = true;
 };

@@ -440,8 +440,8 @@ public:
   using forwarding_journal::forwarding_journal;
   snapshot_store& snapshots() override { return *this; }
   void save(stream_view stream, version at, std::string_view bytes) override { right_->snapshots().save(stream, at, bytes); }
-  std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override {
-    return right_->snapshots().latest(stream, at_most);
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
+    right_->snapshots().read_newest_first(stream, at_most, visit);
   }
   void prune(stream_view stream, std::size_t keep) override { right_->snapshots().prune(stream, keep); }
 };
@@ -466,8 +466,36 @@ struct prunes_the_newest_snapshot : wrong_snapshots {
 
 struct finds_snapshots_beyond_what_was_asked : wrong_snapshots {
   using wrong_snapshots::wrong_snapshots;
-  std::optional<stored_snapshot> latest(stream_view stream, version) const override {
-    return wrong_snapshots::latest(stream, version::max());
+  void read_newest_first(stream_view stream, version, const snapshot_visitor& visit) const override {
+    wrong_snapshots::read_newest_first(stream, version::max(), visit);
+  }
+};
+
+struct hands_out_the_newest_snapshot_only : wrong_snapshots {
+  using wrong_snapshots::wrong_snapshots;
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
+    wrong_snapshots::read_newest_first(stream, at_most, [&](const snapshot_view& one) { return visit(one), false; });
+  }
+};
+
+struct shows_snapshots_that_are_saved_meanwhile : wrong_snapshots {
+  using wrong_snapshots::wrong_snapshots;
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
+    std::optional<stored_snapshot> one;
+    const auto next = [&](const snapshot_view& found) { return one = {found.version, std::string(found.bytes)}, false; };
+    for (bool more = true; more; at_most = version{at_most.value - 1}) {
+      one.reset();
+      wrong_snapshots::read_newest_first(stream, at_most, next);
+      more = one && visit({one->version, one->bytes}) && one->version > version{};
+      if (more) at_most = one->version;
+    }
+  }
+};
+
+struct does_not_stop_for_a_snapshots_visitor : wrong_snapshots {
+  using wrong_snapshots::wrong_snapshots;
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
+    wrong_snapshots::read_newest_first(stream, at_most, [&](const snapshot_view& one) { return visit(one), true; });
   }
 };
 
@@ -559,11 +587,13 @@ inline const std::map<std::string, std::function<store_under_test()>>& wrong_jou
       {"cuts bytes at a zero", wrong_store<cuts_bytes_at_a_zero>},
       {"cuts large snapshots", wrong_store<cuts_large_snapshots>},
       {"does not recognise a repeat", wrong_store<does_not_recognise_a_repeat>},
+      {"does not stop for a snapshot's visitor", wrong_store<does_not_stop_for_a_snapshots_visitor>},
       {"does not stop for its visitor", wrong_store<does_not_stop_for_its_visitor>},
       {"finds snapshots beyond what was asked", wrong_store<finds_snapshots_beyond_what_was_asked>},
       {"forgets the last event of an append", wrong_store<forgets_the_last_event>},
       {"forgets the snapshots below a new one", wrong_store<forgets_the_snapshots_below>},
       {"goes on one position late", wrong_store<goes_on_one_position_late>},
+      {"hands out the newest snapshot only", wrong_store<hands_out_the_newest_snapshot_only>},
       {"keeps out its own process only", keeps_out_its_own_process_only},
       {"keeps the beginning of a refused call", wrong_store<keeps_the_beginning_of_a_refused_call>},
       {"keeps the first snapshot of a version", wrong_store<keeps_the_first_snapshot_of_a_version>},
@@ -580,6 +610,7 @@ inline const std::map<std::string, std::function<store_under_test()>>& wrong_jou
       {"prunes the newest snapshot", wrong_store<prunes_the_newest_snapshot>},
       {"reads beyond the end as it was", wrong_store<reads_beyond_the_end_as_it_was>},
       {"shows the events of an append one by one", wrong_store<shows_the_events_of_an_append_one_by_one>},
+      {"shows snapshots that are saved meanwhile", wrong_store<shows_snapshots_that_are_saved_meanwhile>},
       {"stores a repeat twice", wrong_store<stores_a_repeat_twice>},
       {"stores in spite of a conflict", wrong_store<stores_in_spite_of_a_conflict>},
       {"swallows what a visitor throws", wrong_store<swallows_what_a_visitor_throws>},

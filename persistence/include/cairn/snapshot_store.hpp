@@ -6,6 +6,7 @@
 #include <cairn/identity.hpp>
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,8 +18,17 @@ struct stored_snapshot {
   std::string bytes;
 };
 
+/// One as it stands in its store. Owns nothing.
+struct snapshot_view {
+  cairn::version version;
+  std::string_view bytes;
+};
+
+/// Takes a snapshot, and says whether to go on. Its bytes live until it returns. It may itself ask the store.
+using snapshot_visitor = std::function<bool(const snapshot_view&)>;
+
 /// Thread safety: every member from any thread, at any time.
-/// Errors: error(errc::journal_unavailable) where the store cannot read or write.
+/// Errors: error(errc::journal_unavailable) where the store cannot read or write. An exception of the visitor passes through.
 class snapshot_store {
 public:
   virtual ~snapshot_store() = default;
@@ -26,8 +36,18 @@ public:
   /// Keeps `bytes` as the snapshot of `stream` at `at`, in place of an earlier one of that version.
   virtual void save(stream_view stream, version at, std::string_view bytes) = 0;
 
-  /// The newest snapshot of `stream` whose version is at most `at_most`.
-  virtual std::optional<stored_snapshot> latest(stream_view stream, version at_most) const = 0;
+  /// Hands the snapshots of `stream` whose version is at most `at_most`, as they are at the call, to `visit`, the newest first.
+  virtual void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const = 0;
+
+  /// The first of them.
+  std::optional<stored_snapshot> latest(stream_view stream, version at_most) const {
+    std::optional<stored_snapshot> found;
+    read_newest_first(stream, at_most, [&](const snapshot_view& newest) {
+      found = {newest.version, std::string(newest.bytes)};
+      return false;
+    });
+    return found;
+  }
 
   /// Deletes all but the newest `keep` snapshots of `stream`.
   virtual void prune(stream_view stream, std::size_t keep) = 0;

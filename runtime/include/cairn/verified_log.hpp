@@ -38,8 +38,8 @@ public:
   /// are equal, if the aggregate has an `operator==`, which sees also what is swapped, or left out of the bytes.
   /// Throws error(errc::corrupt_store), naming the snapshot, where its state is not what the events make: the code that reads or
   /// applies them has changed since, or somebody wrote to the store. Also throws what folded_log::catch_up() and
-  /// snapshot_store::latest() throw. Whatever was thrown, the next call goes on behind it, and looks again for snapshots that
-  /// could not be read.
+  /// snapshot_store::read_newest_first() throw. Whatever was thrown, the next call goes on behind it, and looks again for
+  /// snapshots that could not be read.
   void catch_up(journal& store, position last = position{std::numeric_limits<std::uint64_t>::max()}) {
     if (first_seen_) check(store, *first_seen_);
     states_.catch_up(store, last, [&](folded& one) {
@@ -83,18 +83,15 @@ private:
     const stream_view stream{A::category, id};
     newest_first found;
     std::uint64_t passed_over = 0;
-    for (auto at_most = version::max();;) {
-      const auto stored = store.snapshots().latest(stream, at_most);
-      if (!stored) break;
-      auto [aggregate, why_not] = actors::read_snapshot(*stored, stored->version, actors::type_of<A>, 0);
+    store.snapshots().read_newest_first(stream, version::max(), [&](const snapshot_view& stored) {
+      auto [aggregate, why_not] = actors::read_snapshot(stored, stored.version, actors::type_of<A>, 0);
       if (why_not.empty()) {
-        found.push_back({stored->version, std::move(static_cast<actors::hosted<A>&>(*aggregate.state).value)});
+        found.push_back({stored.version, std::move(static_cast<actors::hosted<A>&>(*aggregate.state).value)});
       } else {
         ++passed_over;
       }
-      if (stored->version == version{}) break;
-      at_most = version{stored->version.value - 1};
-    }
+      return true;
+    });
     passed_over_ += passed_over;
     return found;
   }

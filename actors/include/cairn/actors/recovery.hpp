@@ -54,7 +54,7 @@ struct snapshot_reading {
 /// The aggregate as a snapshot has it. It is passed over where it is damaged, of another schema version than `type`, does not
 /// read back as it was written, or is of a version beyond `head`, the aggregate's last. Throws what the type's default
 /// constructor throws.
-snapshot_reading read_snapshot(const stored_snapshot& stored, version head, const aggregate_type& type,
+snapshot_reading read_snapshot(const snapshot_view& stored, version head, const aggregate_type& type,
                                std::size_t command_ids_kept);
 
 /// Whether two encoded states may be the same one. In any order, because an unordered container has none.

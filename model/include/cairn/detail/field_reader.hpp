@@ -10,7 +10,9 @@
 
 #include <bit>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <msgpack.hpp>
 #include <string>
 #include <string_view>
@@ -76,6 +78,23 @@ public:
     text = left_.substr(0, size);
     left_.remove_prefix(size);
     return true;
+  }
+
+  /// Takes `text` itself, a literal; it is left where something else stands there.
+  template <std::size_t Size>
+  bool take_literal(const char (&text)[Size]) {
+    constexpr std::size_t length = Size - 1;
+    if constexpr (length < 32) {
+      if (left_.size() <= length || static_cast<unsigned char>(left_.front()) != (0xa0 | length) ||
+          std::memcmp(left_.data() + 1, text, length) != 0) {
+        return false;
+      }
+      left_.remove_prefix(1 + length);
+      return true;
+    } else {
+      std::string_view there;
+      return take_text(there) && there == std::string_view(text, length);
+    }
   }
 
   bool take(std::string& value) {
@@ -199,9 +218,8 @@ public:
 private:
   template <class Name>
   bool take_name(const Name& name) {
-    if constexpr (std::convertible_to<const Name&, std::string_view>) {
-      std::string_view there;
-      return bytes_.take_text(there) && there == std::string_view(name);
+    if constexpr (std::is_array_v<Name> && std::convertible_to<const Name&, std::string_view>) {
+      return bytes_.take_literal(name);
     } else {
       return false;
     }

@@ -20,7 +20,7 @@ struct journal_counts {
   std::uint64_t appends = 0;         ///< calls of append(): group commits
   std::uint64_t reads = 0;           ///< calls of read(): recoveries and looks into the past
   std::uint64_t events_read = 0;     ///< records that those handed out
-  std::uint64_t snapshot_reads = 0;  ///< calls of latest()
+  std::uint64_t snapshot_reads = 0;  ///< calls of read_newest_first()
   std::vector<std::size_t> batches;  ///< how many appends each group commit had
   std::vector<std::uint64_t> saved;  ///< the version of each snapshot that was saved
 };
@@ -59,7 +59,7 @@ private:
   };
 
   void save(stream_view stream, version at, std::string_view bytes) override;
-  std::optional<stored_snapshot> latest(stream_view stream, version at_most) const override;
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override;
   void prune(stream_view stream, std::size_t keep) override { inner_->snapshots().prune(stream, keep); }
 
   const std::shared_ptr<journal> inner_;

@@ -444,6 +444,34 @@ inline void snapshots_conform(const store_under_test& store) {
     CHECK(latest(product, version{999}) == "500:at 500");
     CHECK(latest(product, version{1499}) == "1000:at 1000");
   }
+  SUBCASE("all of them are handed out, the newest first, until the visitor has enough") {
+    const auto seen = [&](version at_most, std::size_t enough) {
+      std::string all;
+      snapshots.read_newest_first(product, at_most, [&](const snapshot_view& one) {
+        all += std::to_string(one.version.value) + ":" + std::string(one.bytes) + " ";
+        return --enough > 0;
+      });
+      return all;
+    };
+    CHECK(seen(version::max(), 9) == "1500:at 1500 1000:at 1000 500:at 500 ");
+    CHECK(seen(version{1000}, 9) == "1000:at 1000 500:at 500 ");
+    CHECK(seen(version::max(), 2) == "1500:at 1500 1000:at 1000 ");
+    CHECK(seen(version{499}, 9).empty());
+  }
+  SUBCASE("a visitor may use the store, and sees the snapshots as they were") {
+    std::string all;
+    snapshots.read_newest_first(product, version::max(), [&](const snapshot_view& one) {
+      snapshots.save(product, version{one.version.value - 1}, "below");
+      all += std::to_string(one.version.value) + ":" + latest(product, one.version) + " ";
+      return true;
+    });
+    CHECK(all == "1500:1500:at 1500 1000:1000:at 1000 500:500:at 500 ");
+    CHECK(latest(product, version{999}) == "999:below");
+  }
+  SUBCASE("what a snapshot's visitor throws reaches the caller") {
+    const auto throws = [](const snapshot_view&) -> bool { throw std::domain_error("enough"); };
+    CHECK_THROWS_AS(snapshots.read_newest_first(product, version::max(), throws), std::domain_error);
+  }
   SUBCASE("snapshots may be saved in any order") {
     snapshots.save(product, version{700}, "at 700");
     CHECK(latest(product) == "1500:at 1500");
