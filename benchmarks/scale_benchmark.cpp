@@ -1,10 +1,11 @@
 // What a store costs that holds very many products: to write, to open after a kill, and to ask for one that is not live.
 //
-// The store is filled through the journal by a process of its own, which goes on appending until it is killed. That happens after
-// each tenth of the events: the store is opened, and the next process goes on where the log ends. Work comes in visits: a
-// hundredth of the products, chosen at random, get ten events each, one in a round and in another order each time; then the next
-// hundredth is visited, until all were, and all over again. Commands for products at random, which have had no event for a long
-// time, come last: they are the worst that can come for the index.
+// The store is filled through the journal by a process of its own, which goes on appending until it is killed. That happens
+// somewhat after each tenth of the events, at random, so that now more and now less is to be replayed: the store is opened, and
+// the next process goes on where the log ends. Work comes in visits: a hundredth of the products, chosen at random, get ten
+// events each, one in a round and in another order each time; then the next hundredth is visited, until all were, and all over
+// again. Commands for products at random, which have had no event for a long time, come last: they are the worst that can come
+// for the index.
 #include "load.hpp"
 #include "measure.hpp"
 #include "product.hpp"
@@ -94,8 +95,8 @@ turn visited(std::uint64_t event, std::uint64_t products) {
 /// How far the filling has come.
 struct filled {
   std::uint64_t events = 0;
-  double seconds = 0;  ///< of this process in append() alone: making the records is the aggregates' work
-  double resident = 0;
+  double seconds = 0;   ///< of this process in append() alone: making the records is the aggregates' work
+  double resident = 0;  ///< of this process
 };
 
 /// Goes on filling the store in `folder` and telling standard output of it, until the process is killed.
@@ -105,6 +106,7 @@ struct filled {
   codec::encode(enrolled, stock::Enrolled{});
   codec::encode(added, stock::StockAdded{1, reason});
   const auto batch_records = std::min(batch_records_max, size.events / parts);  // no batch is more than a part
+  const auto tell_after = size.events / (10 * parts);
   std::vector<stream_id> streams(batch_records);
   record_batch batch(*store, batch_records);
   filled so_far{.events = store->last().value};
@@ -117,12 +119,12 @@ struct filled {
       batch.set(place, streams[place], version{number}, first ? stock::Enrolled::type : stock::StockAdded::type,
                 first ? enrolled : added);
     }
-    const auto part = parts * so_far.events / size.events;
+    const auto before = so_far.events;
     const auto start = steady::now();
     batch.append();
     so_far.seconds += seconds_since(start);
     so_far.events += batch_records;
-    if (parts * so_far.events / size.events > part || seconds_since(told) > 0.2) {
+    if (so_far.events / tell_after > before / tell_after || seconds_since(told) > 0.2) {
       std::printf("%llu %.9f %.0f\n", static_cast<unsigned long long>(so_far.events), so_far.seconds, resident_bytes());
       std::fflush(stdout);
       told = steady::now();
@@ -219,12 +221,12 @@ opened open_timed(const std::filesystem::path& folder) {
   return {std::move(store), seconds_since(start)};
 }
 
-/// Fills the store up to `part` of all parts by a process that is killed then.
-part_filled fill_part(const std::filesystem::path& folder, const store_size& size, std::uint64_t part, std::uint64_t from,
+/// Fills the store on, from `from` to `to` events, by a process that is killed then.
+part_filled fill_part(const std::filesystem::path& folder, const store_size& size, std::uint64_t from, std::uint64_t to,
                       command_line::status_line& watched) {
   filling_process process(folder, size);
   filled so_far;
-  while (so_far.events < part * size.events / parts) {
+  while (so_far.events < to) {
     so_far = process.next();
     const auto share = std::min(1.0, static_cast<double>(so_far.events) / static_cast<double>(size.events));
     watched.show("filling " + command_line::bar(share, command_line::bar_max) + " " + grouped(so_far.events) + " of " +
@@ -236,18 +238,20 @@ part_filled fill_part(const std::filesystem::path& folder, const store_size& siz
           .resident = so_far.resident};
 }
 
-/// Fills a store in parts, opens it after each, and prints what that took. `store` is the whole one, open.
+/// Fills a store in parts, opens it after each, and prints what that took.
 std::vector<part_filled> fill_in_parts(const std::filesystem::path& folder, const store_size& size,
-                                       command_line::status_line& watched, std::shared_ptr<journal>& store) {
+                                       command_line::status_line& watched) {
   std::printf("Filled with %s; killed after each tenth and opened, then closed and opened again:\n\n"
-              "%13s  %7s  %6s  %6s   %6s  %9s  %6s   %6s\n%13s  %7s  %6s  %6s   %6s  %9s  %6s   %6s\n",
-              size.told().c_str(), "events", "filled", "disk", "memory", "opened", "replayed", "memory", "again", "", "k a s",
-              "bytes", "MiB", "s", "records", "MiB", "s");
+              "%13s  %7s  %8s  %6s   %6s  %9s  %6s   %8s\n%13s  %7s  %8s  %6s   %6s  %9s  %6s   %8s\n",
+              size.told().c_str(), "events", "records", "on disk", "memory", "opened", "replayed", "memory", "reopened", "",
+              "k/s", "B/event", "MiB", "s", "records", "MiB", "s");
   std::fflush(stdout);
   std::vector<part_filled> done;
+  number_generator numbers;
   std::uint64_t there = 0;
   for (std::uint64_t part = 1; part <= parts; ++part) {
-    auto seen = fill_part(folder, size, part, there, watched);
+    const auto to = part * size.events / parts + numbers.below(size.events / (4 * parts));
+    auto seen = fill_part(folder, size, there, to, watched);
     watched.show("opening");
     release_free_memory();
     auto killed = open_timed(folder);
@@ -257,12 +261,12 @@ std::vector<part_filled> fill_in_parts(const std::filesystem::path& folder, cons
     seen.replayed = killed.store->records_replayed();
     seen.open_resident = resident_bytes();
     killed.store.reset();
-    auto again = open_timed(folder);
+    const auto again = open_timed(folder);
     seen.open_again_seconds = again.seconds;
-    if (part == parts) store = std::move(again.store);
+    if (again.store->records_replayed() != 0) throw std::runtime_error("the store was closed, and had records to replay");
     done.push_back(seen);
     watched.clear();
-    std::printf("%13s  %7.0f  %6.0f  %6.0f   %6.2f  %9s  %6.0f   %6.2f\n", grouped(seen.events).c_str(),
+    std::printf("%13s  %7.0f  %8.0f  %6.0f   %6.2f  %9s  %6.0f   %8.2f\n", grouped(seen.events).c_str(),
                 seen.records_per_second / 1e3, seen.disk / static_cast<double>(seen.events), seen.resident / mib,
                 seen.open_seconds, grouped(seen.replayed).c_str(), seen.open_resident / mib, seen.open_again_seconds);
     std::fflush(stdout);
@@ -390,7 +394,7 @@ void compare_with_empty_store(std::shared_ptr<journal> store, std::uint64_t prod
 
 void require_room(const store_size& size) {
   const auto folder = std::filesystem::temp_directory_path();
-  const auto wanted = bytes_per_event * (size.events + size.events / parts);
+  const auto wanted = bytes_per_event * (size.events + size.events / parts);  // the last process writes beyond
   const auto there = std::filesystem::space(folder).available;
   if (wanted <= there) return;
   throw std::runtime_error(size.told() + " take about " + grouped(wanted >> 30) + " GiB, and " + folder.string() + " has " +
@@ -398,8 +402,10 @@ void require_room(const store_size& size) {
 }
 
 int run_all(int argc, char** argv) {
-  CLI::App app{"Fills a store with very many products, kills the process that does, opens the store and asks for cold products.",
-               "scripts/benchmark scale"};
+  CLI::App app{
+      "Fills a store with very many products, kills the process that does and opens the store after each tenth, then asks "
+      "for cold products.",
+      "scripts/benchmark scale"};
   app.formatter(std::make_shared<command_line::plain_help>());
   store_size size{.products = 100'000};
   bool quick = false;
@@ -433,8 +439,8 @@ int run_all(int argc, char** argv) {
   std::fflush(stdout);
   command_line::status_line watched;
   const temporary_folder folder;
-  std::shared_ptr<journal> store;
-  const auto done = fill_in_parts(folder.path(), size, watched, store);
+  const auto done = fill_in_parts(folder.path(), size, watched);
+  const std::shared_ptr<journal> store = rocksdb_journal(folder.path());
   compare_with_empty_store(store, size.products, quick, watched);
   drop_from_page_cache(folder.path());
   ask_bounded(store, size.products, quick, watched);
@@ -452,13 +458,14 @@ int run_all(int argc, char** argv) {
       add(replayed, after.events, static_cast<double>(after.replayed) / 1e3);
       add(open_resident, after.events, after.open_resident / mib);
     }
-    file->finish(plots_json("A store of " + size.told(),
-                            {{"Filling", "events", "thousand records a second", false, {rate}},
-                             {"Disk", "events", "bytes an event", false, {disk}},
-                             {"Memory while filling", "events", "MiB resident", false, {resident}},
-                             {"Opening", "events", "seconds", false, {killed, again}},
-                             {"Replayed at opening after a kill", "events", "thousand records", false, {replayed}},
-                             {"Memory after opening", "events", "MiB resident", false, {open_resident}}}));
+    file->finish(
+        plots_json("A store of " + size.told(),
+                   {{"Filling", "events", "thousand records a second", false, {rate}},
+                    {"Disk", "events", "bytes an event", false, {disk}},
+                    {"Memory while filling, of a new process for each tenth", "events", "MiB resident", false, {resident}},
+                    {"Opening", "events", "seconds", false, {killed, again}},
+                    {"Replayed at opening after a kill", "events", "thousand records", false, {replayed}},
+                    {"Memory after opening", "events", "MiB resident", false, {open_resident}}}));
   }
   return 0;
 }

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <iterator>
 #include <map>
 #include <mutex>
 #include <string>

@@ -143,7 +143,8 @@ void simulated_store::save(stream_view stream, version at, std::string_view byte
 void simulated_store::read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const {
   const auto found = disk_.snapshots.find(stream_id(stream));
   if (found == disk_.snapshots.end()) return;
-  for (auto next = found->second.upper_bound(at_most); next != found->second.begin();) {
+  const auto there = found->second;
+  for (auto next = there.upper_bound(at_most); next != there.begin();) {
     const auto& [at, kept] = *--next;
     auto bytes = kept.bytes;
     if (!bytes.empty() && strikes(rates_.damaged_snapshot, "damaged snapshot")) {

@@ -320,7 +320,7 @@ TEST_CASE("every single flipped byte of a snapshot is noticed") {
 namespace {
 
 // A journal that never prunes its snapshots.
-class unpruned final : public journal, public snapshot_store {
+class unpruned : public journal, public snapshot_store {
 public:
   void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
     inner_->append(appends, outcomes);
@@ -343,7 +343,39 @@ private:
   std::unique_ptr<journal> inner_ = memory_journal();
 };
 
+// Hands out so many snapshots, and fails then.
+struct failing_snapshots final : unpruned {
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
+    int left = readable;
+    unpruned::read_newest_first(stream, at_most, [&](const snapshot_view& one) {
+      if (left-- == 0) throw error(errc::journal_unavailable, "a block cannot be read");
+      return visit(one);
+    });
+  }
+  int readable = 100;
+};
+
 }  // namespace
+
+TEST_CASE("where snapshots cannot be read, at once or behind a damaged one, all events are, with a warning") {
+  const auto store = std::make_shared<failing_snapshots>();
+  test_runtime world({.snapshot_every_events = 10}, store);
+  add(world, 25);
+  end(world);
+  const stream_id stream("counter", "1");
+  store->save(stream, version{25}, "damaged");
+  for (const int readable : {0, 1}) {
+    store->readable = readable;
+    std::vector<std::string> warnings;
+    const auto found = actors::recover(*store, actors::type_of<Counter>, stream, 8, kept_in(warnings));
+    CHECK(found.snapshot == version{});
+    CHECK(found.version == version{25});
+    CHECK(count_in(found) == 25);
+    CHECK(found.events_read == 25);
+    REQUIRE(warnings.size() == static_cast<std::size_t>(readable) + 1);
+    CHECK(warnings.back() == "no snapshot of counter/1 can be used, so all of its events are read: a block cannot be read");
+  }
+}
 
 TEST_CASE("replay from zero equals snapshot and tail at every version of a random history") {
   test_runtime world({.snapshot_every_events = 7}, std::make_shared<unpruned>());

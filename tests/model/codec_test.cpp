@@ -38,6 +38,18 @@ struct Place {
   bool operator==(const Place&) const = default;
 };
 
+constexpr char name_of_two_hundred_bytes[] =
+    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+    "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn";
+
+// The first name is the longest, and the second the shortest, of its kind of msgpack's texts.
+struct LongNames {
+  std::int64_t a = 0, b = 0, c = 0, d = 0;
+  MSGPACK_DEFINE_MAP(MSGPACK_NVP("a name that is of thirty-one by", a), MSGPACK_NVP("a name that is of thirty-two byt", b),
+                     MSGPACK_NVP(name_of_two_hundred_bytes, c), MSGPACK_NVP("", d))
+  bool operator==(const LongNames&) const = default;
+};
+
 struct Everything : Place {
   bool yes = false;
   std::int8_t tiny = 0;
@@ -54,7 +66,7 @@ struct Everything : Place {
   std::map<std::string, std::int64_t> counts = {};
   std::string renamed = {};
   MSGPACK_DEFINE_MAP(MSGPACK_BASE_MAP(Place), yes, tiny, large, negative, real, rough, letter, text, point, paint, perhaps,
-                     points, counts, MSGPACK_NVP("another name, of more than 31 bytes", renamed))
+                     points, counts, MSGPACK_NVP("other name", renamed))
   bool operator==(const Everything&) const = default;
 };
 
@@ -189,6 +201,13 @@ TEST_CASE("bytes that are changed, cut or longer are read as msgpack-c reads the
   CHECK(try_all_changes(SixteenFields{1, 2, 3, 4, 5, 6, 7, 8}) > 1'000);
   CHECK(try_all_changes(stock::StockAdded{300, "why"}) > 100);
   CHECK(try_all_changes(Point{-1, 40'000}) > 100);
+}
+
+TEST_CASE("the name of a field may be of any length") {
+  const LongNames names{1, 2, 3, 4};
+  CHECK(is_short_way<LongNames>(bytes_of(names)));
+  CHECK(codec::decode<LongNames>(bytes_of(names)) == names);
+  CHECK(try_all_changes(names) > 100);
 }
 
 TEST_CASE("fields in another order, missing, twice or unknown are read as msgpack-c reads them") {

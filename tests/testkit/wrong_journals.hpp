@@ -481,14 +481,55 @@ struct hands_out_the_newest_snapshot_only : wrong_snapshots {
 struct shows_snapshots_that_are_saved_meanwhile : wrong_snapshots {
   using wrong_snapshots::wrong_snapshots;
   void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
-    std::optional<stored_snapshot> one;
-    const auto next = [&](const snapshot_view& found) { return one = {found.version, std::string(found.bytes)}, false; };
-    for (bool more = true; more; at_most = version{at_most.value - 1}) {
-      one.reset();
-      wrong_snapshots::read_newest_first(stream, at_most, next);
-      more = one && visit({one->version, one->bytes}) && one->version > version{};
-      if (more) at_most = one->version;
+    while (const auto one = right_->snapshots().latest(stream, at_most)) {
+      if (!visit({one->version, one->bytes}) || one->version == version{}) return;
+      at_most = version{one->version.value - 1};
     }
+  }
+};
+
+struct goes_on_with_another_aggregates_snapshots : wrong_snapshots {
+  using wrong_snapshots::wrong_snapshots;
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
+    bool more = true;
+    const auto hand_on = [&](const snapshot_view& one) { return more = visit(one); };
+    wrong_snapshots::read_newest_first(stream, at_most, hand_on);
+    if (more && stream.id == "2") wrong_snapshots::read_newest_first({stream.category, "1"}, at_most, hand_on);
+  }
+};
+
+struct leaves_out_the_snapshot_before_any_event : wrong_snapshots {
+  using wrong_snapshots::wrong_snapshots;
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
+    bool first = true;
+    wrong_snapshots::read_newest_first(stream, at_most, [&](const snapshot_view& one) {
+      return (std::exchange(first, false) || one.version > version{}) && visit(one);
+    });
+  }
+};
+
+/// Lists the versions first, and looks for the bytes later.
+struct loses_what_a_snapshots_visitor_prunes : wrong_snapshots {
+  using wrong_snapshots::wrong_snapshots;
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
+    std::vector<version> there;
+    wrong_snapshots::read_newest_first(stream, at_most, [&](const snapshot_view& one) {
+      there.push_back(one.version);
+      return true;
+    });
+    for (const auto at : there) {
+      const auto one = right_->snapshots().latest(stream, at);
+      if (one && one->version == at && !visit({at, one->bytes})) return;
+    }
+  }
+};
+
+struct swallows_what_a_snapshots_visitor_throws : wrong_snapshots {
+  using wrong_snapshots::wrong_snapshots;
+  void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
+    try {
+      wrong_snapshots::read_newest_first(stream, at_most, visit);
+    } catch (const std::exception&) {}
   }
 };
 
@@ -593,26 +634,30 @@ inline const std::map<std::string, std::function<store_under_test()>>& wrong_jou
       {"forgets the last event of an append", wrong_store<forgets_the_last_event>},
       {"forgets the snapshots below a new one", wrong_store<forgets_the_snapshots_below>},
       {"goes on one position late", wrong_store<goes_on_one_position_late>},
+      {"goes on with another aggregate's snapshots", wrong_store<goes_on_with_another_aggregates_snapshots>},
       {"hands out the newest snapshot only", wrong_store<hands_out_the_newest_snapshot_only>},
       {"keeps out its own process only", keeps_out_its_own_process_only},
       {"keeps the beginning of a refused call", wrong_store<keeps_the_beginning_of_a_refused_call>},
       {"keeps the first snapshot of a version", wrong_store<keeps_the_first_snapshot_of_a_version>},
       {"knows aggregates that are unknown", wrong_store<knows_aggregates_that_are_unknown>},
       {"leaves a gap in the positions", wrong_store<leaves_a_gap>},
+      {"leaves out the snapshot before any event", wrong_store<leaves_out_the_snapshot_before_any_event>},
       {"loses snapshots when closed", loses_snapshots_when_closed},
       {"loses the last record when closed", loses_the_last_record_when_closed},
       {"loses the limit of a read", wrong_store<loses_the_limit>},
       {"loses the lower bound of a read", wrong_store<loses_the_lower_bound>},
       {"loses the upper bound of a read", wrong_store<loses_the_upper_bound>},
+      {"loses what a snapshot's visitor prunes", wrong_store<loses_what_a_snapshots_visitor_prunes>},
       {"makes appends wait for readers", wrong_store<makes_appends_wait_for_readers>},
       {"names the last position of an append", wrong_store<names_the_last_position>},
       {"names the version that was expected", wrong_store<names_the_version_that_was_expected>},
       {"prunes the newest snapshot", wrong_store<prunes_the_newest_snapshot>},
       {"reads beyond the end as it was", wrong_store<reads_beyond_the_end_as_it_was>},
-      {"shows the events of an append one by one", wrong_store<shows_the_events_of_an_append_one_by_one>},
       {"shows snapshots that are saved meanwhile", wrong_store<shows_snapshots_that_are_saved_meanwhile>},
+      {"shows the events of an append one by one", wrong_store<shows_the_events_of_an_append_one_by_one>},
       {"stores a repeat twice", wrong_store<stores_a_repeat_twice>},
       {"stores in spite of a conflict", wrong_store<stores_in_spite_of_a_conflict>},
+      {"swallows what a snapshot's visitor throws", wrong_store<swallows_what_a_snapshots_visitor_throws>},
       {"swallows what a visitor throws", wrong_store<swallows_what_a_visitor_throws>},
       {"takes a command id for a repeat", wrong_store<takes_a_command_id_for_a_repeat>},
       {"takes a part for a repeat", wrong_store<takes_a_part_for_a_repeat>},

@@ -18,13 +18,14 @@ struct stored_snapshot {
   std::string bytes;
 };
 
-/// One as it stands in its store. Owns nothing.
+/// A snapshot as it stands in its store. Owns nothing.
 struct snapshot_view {
   cairn::version version;
   std::string_view bytes;
 };
 
-/// Takes a snapshot, and says whether to go on. Its bytes live until it returns. It may itself ask the store.
+/// Takes a snapshot, whose bytes live until it returns, and says whether to go on. It may use the store meanwhile, also save and
+/// prune: later calls see that.
 using snapshot_visitor = std::function<bool(const snapshot_view&)>;
 
 /// Thread safety: every member from any thread, at any time.
@@ -37,9 +38,10 @@ public:
   virtual void save(stream_view stream, version at, std::string_view bytes) = 0;
 
   /// Hands the snapshots of `stream` whose version is at most `at_most`, as they are at the call, to `visit`, the newest first.
+  /// May throw after some were handed out.
   virtual void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const = 0;
 
-  /// The first of them.
+  /// The newest of those, copied; nothing where there is none.
   std::optional<stored_snapshot> latest(stream_view stream, version at_most) const {
     std::optional<stored_snapshot> found;
     read_newest_first(stream, at_most, [&](const snapshot_view& newest) {

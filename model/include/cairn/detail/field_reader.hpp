@@ -80,7 +80,7 @@ public:
     return true;
   }
 
-  /// Takes `text` itself, a literal; it is left where something else stands there.
+  /// Takes this very text, a literal.
   template <std::size_t Size>
   bool take_literal(const char (&text)[Size]) {
     constexpr std::size_t length = Size - 1;

@@ -444,29 +444,32 @@ inline void snapshots_conform(const store_under_test& store) {
     CHECK(latest(product, version{999}) == "500:at 500");
     CHECK(latest(product, version{1499}) == "1000:at 1000");
   }
+  const auto all = [&](stream_view stream, version at_most = version::max(), std::size_t enough = 100) {
+    std::string seen;
+    snapshots.read_newest_first(stream, at_most, [&](const snapshot_view& one) {
+      seen += std::to_string(one.version.value) + ":" + std::string(one.bytes) + " ";
+      return --enough > 0;
+    });
+    return seen;
+  };
   SUBCASE("all of them are handed out, the newest first, until the visitor has enough") {
-    const auto seen = [&](version at_most, std::size_t enough) {
-      std::string all;
-      snapshots.read_newest_first(product, at_most, [&](const snapshot_view& one) {
-        all += std::to_string(one.version.value) + ":" + std::string(one.bytes) + " ";
-        return --enough > 0;
-      });
-      return all;
-    };
-    CHECK(seen(version::max(), 9) == "1500:at 1500 1000:at 1000 500:at 500 ");
-    CHECK(seen(version{1000}, 9) == "1000:at 1000 500:at 500 ");
-    CHECK(seen(version::max(), 2) == "1500:at 1500 1000:at 1000 ");
-    CHECK(seen(version{499}, 9).empty());
+    CHECK(all(product) == "1500:at 1500 1000:at 1000 500:at 500 ");
+    CHECK(all(product, version{1000}) == "1000:at 1000 500:at 500 ");
+    CHECK(all(product, version::max(), 2) == "1500:at 1500 1000:at 1000 ");
+    CHECK(all(product, version{499}).empty());
+    CHECK(all({"product", "2"}) == "700:another's ");
   }
-  SUBCASE("a visitor may use the store, and sees the snapshots as they were") {
-    std::string all;
+  SUBCASE("a visitor may save and prune, and sees the snapshots as they were") {
+    std::string seen;
     snapshots.read_newest_first(product, version::max(), [&](const snapshot_view& one) {
+      snapshots.save(product, one.version, "another");
       snapshots.save(product, version{one.version.value - 1}, "below");
-      all += std::to_string(one.version.value) + ":" + latest(product, one.version) + " ";
+      snapshots.prune(product, one.version == version{1500} ? 2 : 0);
+      seen += std::to_string(one.version.value) + ":" + std::string(one.bytes) + " ";
       return true;
     });
-    CHECK(all == "1500:1500:at 1500 1000:1000:at 1000 500:500:at 500 ");
-    CHECK(latest(product, version{999}) == "999:below");
+    CHECK(seen == "1500:at 1500 1000:at 1000 500:at 500 ");
+    CHECK(all(product).empty());
   }
   SUBCASE("what a snapshot's visitor throws reaches the caller") {
     const auto throws = [](const snapshot_view&) -> bool { throw std::domain_error("enough"); };
@@ -520,6 +523,7 @@ inline void snapshots_conform(const store_under_test& store) {
     snapshots.save(product, version::max(), "the end");
     CHECK(latest(product, version{1}) == "0:none yet");
     CHECK(latest(product) == std::to_string(version::max().value) + ":the end");
+    CHECK(all(product) == std::to_string(version::max().value) + ":the end 1500:at 1500 1000:at 1000 500:at 500 0:none yet ");
   }
 }
 
