@@ -98,6 +98,7 @@ std::vector<row> pipeline_rows() {
   const auto deep_title = "1,000 products, 10,000 in flight";
   const auto many_title = "100,000 products, 10,000 in flight";
   const auto hot_title = "one product, 1,000 in flight";
+  const auto bringing_ids = with(deep, [](load& what) { what.with_ids = true; });
   const load long_histories{.products = 100, .in_flight = 10'000};
   const auto on_threads = [&](const std::string& key, int threads) {
     const auto callbacks = with(deep, [=](load& what) { what.client_threads = threads; });
@@ -126,8 +127,8 @@ std::vector<row> pipeline_rows() {
                with(long_histories, [](load& what) { what.snapshot_every_events = 0; }), at_least(0.97)),
       compared("chain", "with the hash chain", deep, "without", with(deep, [](load& what) { what.into = storing::unchained; }),
                at_least(0.93)),
-      compared("ids", "commands that bring ids and who", with(deep, [](load& what) { what.with_ids = true; }), "bringing none",
-               deep, {}),
+      compared("ids", "commands that bring ids and who", bringing_ids, "bringing none", deep, {}),
+      against_no_journal("ids-10k", "commands that bring ids and who", bringing_ids, 0.5),
       on_threads("awaitable-4", 4),
       on_threads("awaitable-1", 1),
       batches("many-one", "ask_many, 64 for one product", client::batches_for_one, 2.5),

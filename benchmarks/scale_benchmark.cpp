@@ -1,11 +1,11 @@
 // What a store costs that holds very many products: to write, to open after a kill, and to ask for one that is not live.
 //
 // The store is filled through the journal by a process of its own, which goes on appending until it is killed. That happens
-// somewhat after each tenth of the events, at random, so that now more and now less is to be replayed: the store is opened, and
-// the next process goes on where the log ends. Work comes in visits: a hundredth of the products, chosen at random, get ten
-// events each, one in a round and in another order each time; then the next hundredth is visited, until all were, and all over
-// again. Commands for products at random, which have had no event for a long time, come last: they are the worst that can come
-// for the index.
+// somewhat after each tenth of the events, here earlier and there later (drawn once for all runs), so that now more and now less
+// is to be replayed: the store is opened, and the next process goes on where the log ends. Work comes in visits: a hundredth of
+// the products, chosen at random, get ten events each, one in a round and in another order each time; then the next hundredth is
+// visited, until all were, and all over again. Commands for products at random, which have had no event for a long time, come
+// last: they are the worst that can come for the index.
 #include "load.hpp"
 #include "measure.hpp"
 #include "product.hpp"
