@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the figures that `growth`, `overload` and `scale` write as JSON: an SVG of one plot below the other, in the look of docs/."""
+"""Draws what `growth`, `overload` and `scale` write as JSON: an SVG of one plot below the other, in the look of docs/."""
 
 import argparse
 import html
