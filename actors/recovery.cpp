@@ -88,7 +88,7 @@ void load_snapshot(journal& store, const aggregate_type& type, stream_view strea
   try {
     store.snapshots().read_newest_first(stream, bounds.version, use);
   } catch (const error& failure) {
-    // Where the events cannot be read either, reading them says so.
+    // Also where the head cannot be asked for. Where the events cannot be read either, reading them says so.
     warn("no snapshot of " + to_string(stream) + " can be used, so all of its events are read: " + failure.detail());
   }
 }

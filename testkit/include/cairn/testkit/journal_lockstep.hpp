@@ -279,11 +279,12 @@ private:
       const auto keep = below(4);
       for (auto* const which : {reference_.get(), journal_.get()}) which->snapshots().prune(stream, keep);
     }
+    const auto enough = 1 + below(4);
     const auto those_of = [&](journal& which) {
       std::vector<std::pair<version, std::string>> found;
       which.snapshots().read_newest_first(stream, at, [&](const snapshot_view& one) {
         found.emplace_back(one.version, one.bytes);
-        return true;
+        return found.size() < enough;
       });
       return found;
     };
