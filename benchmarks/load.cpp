@@ -1,9 +1,8 @@
 #include "load.hpp"
 
+#include "opened_store.hpp"
 #include "product.hpp"
 #include "store.hpp"
-
-#include "../persistence/store_environment.hpp"
 
 #include <cairn/memory_journal.hpp>
 
@@ -31,7 +30,7 @@ namespace {
 std::shared_ptr<journal> open_journal(const std::filesystem::path& folder, const load& what,
                                       const std::vector<std::string>& ids) {
   if (what.into == storing::nothing) return memory_journal();
-  auto store = detail::open_rocksdb_store(folder, {}, {.chained = what.into == storing::chained});
+  std::shared_ptr<journal> store = what.into == storing::unchained ? open_unchained(folder) : open_store(folder);
   append_histories(*store, ids, what.history_events);
   return store;
 }

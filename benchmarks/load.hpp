@@ -22,7 +22,7 @@ inline constexpr std::size_t record_bytes = 150;
 
 /// What the runtime keeps its events in.
 enum class storing {
-  chained,    ///< the log on RocksDB, synced
+  chained,    ///< the embedded store, synced
   unchained,  ///< the same without the hash chain
   nothing,    ///< no journal: an aggregate acknowledges its own events at once
 };

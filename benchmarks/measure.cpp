@@ -7,7 +7,10 @@
 #include <fstream>
 #include <sched.h>
 #include <span>
+#include <stdexcept>
 #include <string>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <system_error>
 
 // tcmalloc's, where the program is linked with it.
@@ -69,6 +72,23 @@ double resident_bytes() {
   double size = 0, resident = 0, of_files = 0;  // in pages
   file >> size >> resident >> of_files;
   return (resident - of_files) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+double written_bytes() {
+  const auto folder = std::filesystem::temp_directory_path().string();
+  struct stat about {};
+  const int opened = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (opened < 0 || ::syncfs(opened) != 0 || ::fstat(opened, &about) != 0) {
+    throw std::system_error(errno, std::generic_category(), folder);
+  }
+  ::close(opened);
+  const auto name = "/sys/dev/block/" + std::to_string(major(about.st_dev)) + ":" + std::to_string(minor(about.st_dev)) + "/stat";
+  std::ifstream file(name);
+  double sectors = 0;  // the seventh number: of 512 bytes, written
+  for (int number = 0; number < 7; ++number) file >> sectors;
+  if (!file) throw std::runtime_error(folder + " is on no disk whose writes are counted: " + name + " cannot be read");
+  constexpr double sector_bytes = 512;
+  return sectors * sector_bytes;
 }
 
 void release_free_memory() {

@@ -95,6 +95,12 @@ double resident_bytes();
 /// Gives what the allocator keeps for later back to the operating system, where it can.
 void release_free_memory();
 
+/// Writes what waits to be written, and returns how many bytes the disk of the temporary folders has been given
+/// since the system started: by all programs, and by the file system for its own records. For exact figures, TMPDIR
+/// names a file system that nothing else uses. /proc/self/io is no alternative: it counts a whole large folio for
+/// each page of it that a process makes dirty, many times what is written.
+double written_bytes();
+
 /// The median of how long it takes to overwrite 4 KiB of a file that has its size already, and to have that on the disk.
 double median_sync_seconds();
 

@@ -14,7 +14,7 @@
 #include "command_line/terminal.hpp"
 #include "command_line/text.hpp"
 
-#include <cairn/rocksdb_journal.hpp>
+#include <cairn/store.hpp>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -73,9 +73,9 @@ struct sample {
 class crowd {
 public:
   explicit crowd(double seconds, when_full full = when_full::fail)
-      : options_{.when_full = full}, seconds_(seconds), timer_(io_), runtime_{{.journal = rocksdb_journal(folder_.path()),
-                                                                               .in_flight_max = in_flight_max,
-                                                                               .waiting_max = waiting_max}} {}
+      : options_{.when_full = full}, seconds_(seconds),
+        timer_(io_), runtime_{
+                         {.journal = open_store(folder_.path()), .in_flight_max = in_flight_max, .waiting_max = waiting_max}} {}
 
   /// A closed loop: whoever is answered asks again. About sixty samples, one after another.
   std::vector<sample> ask_in_turn() {

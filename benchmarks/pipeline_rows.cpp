@@ -64,6 +64,24 @@ row against_bare_store(std::string key, std::string title, load what) {
           }};
 }
 
+row latency_at(std::string key, std::string title, double commands_per_second) {
+  return {
+      std::move(key), std::move(title), "median sync", "µs", {}, [=](const extent& size) -> measure_round {
+        return [=](int) -> measured {
+          pipeline alone(scaled({.products = 1'000, .in_flight = 1'000}, size));
+          const auto sync = median_sync_seconds();
+          alone.run(size.seconds / 4);  // makes it warm
+          const auto cpu = cpu_seconds();
+          const auto found = alone.latencies_at(size.quick ? commands_per_second / 100 : commands_per_second, 5 * size.seconds);
+          const auto commands = 1.25 * static_cast<double>(found.all.size());  // with the first quarter
+          measured told{1e6 * percentile(found.all, 0.99), 1e6 * sync};
+          told.besides = {{"µs median", 1e6 * median(found.all)}, {"µs CPU a command", 1e6 * (cpu_seconds() - cpu) / commands}};
+          if (found.standstill_share) told.besides.emplace_back("% of the time stood still", 100 * *found.standstill_share);
+          return told;
+        };
+      }};
+}
+
 measured latency_round(const extent& size) {
   pipeline alone(scaled({.products = 1'000, .in_flight = 1'000}, size));
   const auto highest = alone.run(size.seconds);
@@ -112,9 +130,9 @@ std::vector<row> pipeline_rows() {
   };
   return {
       against_no_journal("1k-1k", few_title, few, 0.55),
-      against_no_journal("1k-10k", deep_title, deep, 0.5),
-      against_no_journal("100k-10k", many_title, many, 0.75),
-      against_no_journal("hot", hot_title, hot, 0.4),
+      against_no_journal("1k-10k", deep_title, deep, 0.72),
+      against_no_journal("100k-10k", many_title, many, 0.84),
+      against_no_journal("hot", hot_title, hot, 0.73),
       against_bare_store("1k-1k", few_title, few),
       against_bare_store("1k-10k", deep_title, deep),
       against_bare_store("100k-10k", many_title, many),
@@ -123,6 +141,8 @@ std::vector<row> pipeline_rows() {
                at_least(1.0)),
       {"p99", "99th percentile at half the rate", "median sync", "µs", at_most(6),
        [](const extent& size) -> measure_round { return [=](int) { return latency_round(size); }; }},
+      latency_at("p99-100k", "99th percentile at 100,000 commands/s", 100'000),
+      latency_at("p99-200k", "99th percentile at 200,000 commands/s", 200'000),
       compared("snapshots", "snapshots every 500 events", long_histories, "without",
                with(long_histories, [](load& what) { what.snapshot_every_events = 0; }), at_least(0.97)),
       compared("chain", "with the hash chain", deep, "without", with(deep, [](load& what) { what.into = storing::unchained; }),

@@ -10,8 +10,8 @@
 
 #include "command_line/flags.hpp"
 
-#include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
+#include <cairn/store.hpp>
 
 #include <utility>
 
@@ -121,12 +121,12 @@ int main(int argc, char** argv) {
   std::vector<std::string> cold;
   for (std::size_t product = 0; product < products; ++product) cold.push_back("cold-" + std::to_string(product));
   progress("writing " + std::to_string(products * tail) + " events");
-  append_histories(*rocksdb_journal(folder.path()), cold, tail);
+  append_histories(*open_store(folder.path()), cold, tail);
 
   std::vector<double> before_p50, before_p99, during_p50, during_p99, ratio, took, rate;
   for (int round = 0; round < rounds; ++round) {
     progress("round " + std::to_string(round + 1) + " of " + std::to_string(rounds));
-    runtime runtime{{.journal = rocksdb_journal(folder.path()), .bounds = {.recoveries_at_once_max = readers}}};
+    runtime runtime{{.journal = open_store(folder.path()), .bounds = {.recoveries_at_once_max = readers}}};
     {
       steady_load load(runtime, per_second);
       const auto calm = quick ? 0.3 : 3.0;

@@ -1,11 +1,11 @@
 #include "load.hpp"
 #include "measure.hpp"
+#include "opened_store.hpp"
 #include "product.hpp"
 #include "rows.hpp"
 #include "store.hpp"
 
 #include <cairn/folded_log.hpp>
-#include <cairn/rocksdb_journal.hpp>
 #include <cairn/verified_log.hpp>
 
 #include <cstdio>
@@ -25,13 +25,13 @@ struct prepared_store {
   std::shared_ptr<journal> store;
 
   explicit prepared_store(std::size_t products) : ids(ids_of(products)) {}
-  void open(rocksdb_options options = {}) {
+  void open(store_options options = {}) {
     store.reset();
-    store = rocksdb_journal(folder.path(), options);
+    store = open_store(folder.path(), options);
   }
 };
 
-std::shared_ptr<prepared_store> with_histories(std::size_t products, std::size_t events, rocksdb_options options = {}) {
+std::shared_ptr<prepared_store> with_histories(std::size_t products, std::size_t events, store_options options = {}) {
   auto made = std::make_shared<prepared_store>(products);
   made->open();
   append_histories(*made->store, made->ids, events);

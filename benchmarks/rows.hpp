@@ -89,6 +89,8 @@ load scaled(load what, const extent& size);
 std::vector<row> pipeline_rows();
 /// What comes back from the store, and what stays in memory.
 std::vector<row> recovery_rows();
+/// The bare store against a plain file, and what it writes to the disk.
+std::vector<row> store_rows();
 /// Commands against the UPDATE of a table.
 std::vector<row> postgres_rows();
 

@@ -18,8 +18,8 @@
 #include "command_line/terminal.hpp"
 #include "command_line/text.hpp"
 
-#include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
+#include <cairn/store.hpp>
 
 #include <boost/asio/io_context.hpp>
 
@@ -101,7 +101,7 @@ struct filled {
 
 /// Goes on filling the store in `folder` and telling standard output of it, until the process is killed.
 [[noreturn]] void fill(const std::filesystem::path& folder, const store_size& size) {
-  const auto store = rocksdb_journal(folder);
+  const auto store = open_store(folder);
   std::string enrolled, added;
   codec::encode(enrolled, stock::Enrolled{});
   codec::encode(added, stock::StockAdded{1, reason});
@@ -190,7 +190,7 @@ private:
 /// Of all files in the folder, which come and go meanwhile.
 double bytes_in(const std::filesystem::path& folder) {
   double bytes = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     std::error_code gone;
     const auto size = entry.file_size(gone);
     if (!gone) bytes += static_cast<double>(size);
@@ -211,13 +211,13 @@ struct part_filled {
 };
 
 struct opened {
-  std::unique_ptr<rocksdb_store> store;
+  std::unique_ptr<cairn::store> store;
   double seconds = 0;
 };
 
 opened open_timed(const std::filesystem::path& folder) {
   const auto start = steady::now();
-  auto store = rocksdb_journal(folder);
+  auto store = open_store(folder);
   return {std::move(store), seconds_since(start)};
 }
 
@@ -278,7 +278,8 @@ std::vector<part_filled> fill_in_parts(const std::filesystem::path& folder, cons
 
 /// So that what is read next comes from the disk.
 void drop_from_page_cache(const std::filesystem::path& folder) {
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
     const int file = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) continue;
     ::fdatasync(file);
@@ -440,7 +441,7 @@ int run_all(int argc, char** argv) {
   command_line::status_line watched;
   const temporary_folder folder;
   const auto done = fill_in_parts(folder.path(), size, watched);
-  const std::shared_ptr<journal> store = rocksdb_journal(folder.path());
+  const std::shared_ptr<journal> store = open_store(folder.path());
   compare_with_empty_store(store, size.products, quick, watched);
   drop_from_page_cache(folder.path());
   ask_bounded(store, size.products, quick, watched);

@@ -1,7 +1,8 @@
 // How fast cairn is: one table, in which every figure is a ratio to something that is measured in the same run.
 //
 // Both sides of a ratio take turns, again and again, so that a machine that changes its pace hits both; told are the median of
-// the rounds and their spread. The rows stand in pipeline_rows.cpp, recovery_rows.cpp and postgres_rows.cpp; here they are
+// the rounds and their spread. The rows stand in pipeline_rows.cpp, store_rows.cpp, recovery_rows.cpp and
+// postgres_rows.cpp; here they are
 // measured one after another and printed. Exit code 0 whether or not a goal is reached: this is no test.
 #include "measure.hpp"
 #include "report.hpp"
@@ -224,15 +225,10 @@ row_figures measure(const row& about, const extent& size, int rounds, progress& 
   return figures;
 }
 
-bool is_wanted(const row& one, const std::vector<std::string>& names) {
-  return names.empty() ||
-         std::any_of(names.begin(), names.end(), [&](const std::string& name) { return one.key.starts_with(name); });
-}
-
 std::vector<row> all_rows() {
   auto rows = pipeline_rows();
   // The rows against PostgreSQL come last, so that its server runs beside no others.
-  for (auto more : {recovery_rows, postgres_rows}) {
+  for (auto more : {store_rows, recovery_rows, postgres_rows}) {
     for (auto& one : more()) rows.push_back(std::move(one));
   }
   return rows;
@@ -242,6 +238,17 @@ std::string names_of(const std::vector<row>& rows) {
   std::string names;
   for (const auto& one : rows) names += (names.empty() ? "" : ", ") + one.key;
   return names;
+}
+
+/// The row that has this name, or all whose names begin so.
+std::set<std::string> keys_of(const std::vector<row>& rows, const std::string& name) {
+  std::set<std::string> keys;
+  for (const auto& one : rows) {
+    if (one.key == name) return {name};
+    if (one.key.starts_with(name)) keys.insert(one.key);
+  }
+  if (keys.empty()) throw command_line::bad_input("there is no row '" + name + "'; there are " + names_of(rows));
+  return keys;
 }
 
 int run_all(int argc, char** argv) {
@@ -254,7 +261,9 @@ int run_all(int argc, char** argv) {
   extent size;
   std::vector<std::string> only;
   std::string figures_path;
-  app.add_option("--only", only, "Measure these rows alone, or all whose names begin so: " + names_of(rows))->type_name("NAME…");
+  app.add_option("--only", only,
+                 "Measure these rows alone; where there is none of that name, all whose names begin so: " + names_of(rows))
+      ->type_name("NAME…");
   app.add_option("--rounds", rounds, "How often both sides are measured, in turn")
       ->type_name("N")
       ->capture_default_str()
@@ -272,12 +281,9 @@ int run_all(int argc, char** argv) {
     rounds = 1;
     size.seconds = 0.1;
   }
-  for (const auto& name : only) {
-    if (std::none_of(rows.begin(), rows.end(), [&](const row& one) { return is_wanted(one, {name}); })) {
-      throw command_line::bad_input("there is no row '" + name + "'; there are " + names_of(rows));
-    }
-  }
-  std::erase_if(rows, [&](const row& one) { return !is_wanted(one, only); });
+  std::set<std::string> wanted;
+  for (const auto& name : only) wanted.merge(keys_of(rows, name));
+  std::erase_if(rows, [&](const row& one) { return !only.empty() && !wanted.contains(one.key); });
   std::optional<command_line::output_file> file;
   if (!figures_path.empty()) file.emplace(figures_path);
 

@@ -2,12 +2,14 @@
 
 #include "load.hpp"
 #include "measure.hpp"
+#include "opened_store.hpp"
 #include "product.hpp"
 
-#include <cairn/rocksdb_journal.hpp>
-
-#include <chrono>
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
 #include <string_view>
+#include <system_error>
 
 namespace cairn::benchmarks {
 namespace {
@@ -38,6 +40,12 @@ void record_batch::set(std::size_t place, stream_view stream, version current, s
 
 void record_batch::append() { store_.append(appends_, outcomes_); }
 
+std::size_t record_batch::bytes() const {
+  std::size_t sum = 0;
+  for (const auto& frame : frames_) sum += frame.size();
+  return sum;
+}
+
 void append_histories(journal& store, const std::vector<std::string>& ids, std::size_t events) {
   std::string enrolled, added;
   codec::encode(enrolled, stock::Enrolled{});
@@ -56,11 +64,19 @@ void append_histories(journal& store, const std::vector<std::string>& ids, std::
 }
 
 bare_store::bare_store(std::size_t products, std::size_t warm_up_bytes)
-    : store_(rocksdb_journal(folder_.path())), streams_(streams_of(ids_of(products))), versions_(products) {
+    : store_(open_store(folder_.path())), streams_(streams_of(ids_of(products))), versions_(products) {
   codec::encode(payload_, stock::StockAdded{1, reason});
   constexpr std::size_t at_once = 1'000;
   record_batch next(*store_, at_once);
   for (std::size_t left = warm_up_bytes / record_bytes; left > at_once; left -= at_once) append_batch(next, at_once);
+}
+
+void bare_store::append(std::size_t batch, std::size_t batches) {
+  record_batch next(*store_, batch);
+  for (; batches > 0; --batches) {
+    append_batch(next, batch);
+    bytes_ += next.bytes();
+  }
 }
 
 double bare_store::append_batch(record_batch& next, std::size_t size) {
@@ -79,6 +95,29 @@ void bare_store::run(std::size_t size, double seconds) {
   record_batch next(*store_, size);
   for (double took = 0; took < seconds; records_ += size) {
     const auto lasted = append_batch(next, size);
+    took += lasted;
+    seconds_ += lasted;
+    bytes_ += next.bytes();
+  }
+}
+
+plain_file::plain_file() {
+  const auto name = (folder_.path() / "bytes").string();
+  file_ = ::open(name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (file_ < 0) throw std::system_error(errno, std::generic_category(), name);
+}
+
+plain_file::~plain_file() { ::close(file_); }
+
+void plain_file::run(std::size_t bytes, double seconds) {
+  const std::string batch(bytes, 'x');
+  for (double took = 0; took < seconds; written_ += static_cast<double>(bytes)) {
+    stop_if_interrupted();
+    const auto start = steady::now();
+    if (::write(file_, batch.data(), bytes) != static_cast<ssize_t>(bytes) || ::fdatasync(file_) != 0) {
+      throw std::system_error(errno, std::generic_category(), "a plain file");
+    }
+    const auto lasted = seconds_since(start);
     took += lasted;
     seconds_ += lasted;
   }

@@ -22,6 +22,8 @@ public:
   /// The event at `place` of the batch: the next one of `stream`, which is at version `current` and must outlive append().
   void set(std::size_t place, stream_view stream, version current, std::string_view type, std::string_view payload);
   void append();
+  /// Of all its events, as the store is handed them.
+  std::size_t bytes() const;
 
 private:
   journal& store_;
@@ -34,7 +36,7 @@ private:
 /// Gives each product the same number of events, in turn, so that no two of one product stand close to each other in the log.
 void append_histories(journal& store, const std::vector<std::string>& ids, std::size_t events);
 
-/// RocksDB's log alone.
+/// The embedded store alone.
 class bare_store {
 public:
   /// Appends `warm_up_bytes` of records before anything is measured.
@@ -44,6 +46,11 @@ public:
   void run(std::size_t batch, double seconds);
   /// Of all runs together.
   double records_per_second() const { return static_cast<double>(records_) / seconds_; }
+
+  /// Appends so many batches, which records_per_second() leaves out.
+  void append(std::size_t batch, std::size_t batches);
+  /// Of the records of all runs and append() calls, as the store is handed them.
+  double bytes() const { return static_cast<double>(bytes_); }
 
 private:
   /// Returns how long it took.
@@ -56,6 +63,27 @@ private:
   number_generator numbers_;
   std::string payload_;
   std::uint64_t records_ = 0;
+  std::uint64_t bytes_ = 0;
+  double seconds_ = 0;
+};
+
+/// A file that grows by one write and one fdatasync for each batch: the least that a durable append costs.
+class plain_file {
+public:
+  plain_file();
+  ~plain_file();
+  plain_file(const plain_file&) = delete;
+  plain_file& operator=(const plain_file&) = delete;
+
+  /// Appends batches of so many bytes for `seconds`.
+  void run(std::size_t batch_bytes, double seconds);
+  /// Of all runs together.
+  double bytes_per_second() const { return written_ / seconds_; }
+
+private:
+  const temporary_folder folder_;
+  int file_ = -1;
+  double written_ = 0;
   double seconds_ = 0;
 };
 

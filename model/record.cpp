@@ -1,4 +1,5 @@
 // The record codec. The grammar is docs/record_format.md, "The body of a record"; change both or neither.
+#include <cairn/detail/varint.hpp>
 #include <cairn/error.hpp>
 #include <cairn/limits.hpp>
 #include <cairn/record.hpp>
@@ -16,7 +17,8 @@ enum flag : std::uint8_t {
   has_expected = 2,
   has_metadata = 4,
   has_result = 8,
-  all_flags = 15,
+  has_extensions = 16,
+  all_flags = 31,
 };
 
 class writer {
@@ -31,16 +33,7 @@ public:
     out_.append(bytes, 8);
   }
 
-  void varint(std::uint64_t value) {
-    char bytes[10];
-    std::size_t size = 0;
-    while (value >= 0x80) {
-      bytes[size++] = static_cast<char>(value | 0x80);
-      value >>= 7;
-    }
-    bytes[size++] = static_cast<char>(value);
-    out_.append(bytes, size);
-  }
+  void varint(std::uint64_t value) { detail::append_varint(out_, value); }
 
   void text(std::string_view value) {
     varint(value.size());
@@ -77,13 +70,8 @@ public:
 
   std::uint64_t varint(std::string_view what) {
     std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const std::uint64_t next = byte(what);
-      if (shift == 63 && next > 1) fail(what);
-      value |= (next & 0x7f) << shift;
-      if (next < 0x80) return value;
-    }
-    fail(what);
+    if (!detail::take_varint(left_, value)) fail(what);
+    return value;
   }
 
   std::uint32_t number(std::string_view what) {
@@ -204,6 +192,26 @@ bool next_frame(std::string_view& frames, std::string_view& body) {
   return true;
 }
 
+namespace {
+
+/// Passes over what a newer program added. Returns the first tag that may not be ignored; 0 if there is none.
+std::uint64_t read_extensions(reader& read) {
+  std::uint64_t critical = 0;
+  std::uint64_t before = 0;
+  const auto count = read.varint("number of extensions");
+  if (count == 0 || count > limits::record_extensions_max) read.fail("number of extensions");
+  for (std::uint64_t number = 0; number < count; ++number) {
+    const auto tag = read.varint("extension");
+    if (tag <= before) read.fail("extension");
+    before = tag;
+    read.text("extension", limits::metadata_field_bytes_max);
+    if (tag % 2 == 1 && critical == 0) critical = tag;
+  }
+  return critical;
+}
+
+}  // namespace
+
 record_view decode_record(position where, std::string_view body) {
   reader read(where, body);
   record_view record;
@@ -233,11 +241,19 @@ record_view decode_record(position where, std::string_view body) {
     record.encoded_keys = before.substr(0, before.size() - read.rest().size());
   }
   if (flags & has_result) record.result = read.text("result", limits::metadata_field_bytes_max);
+  if (flags & has_extensions) record.critical_extension = read_extensions(read);
   record.payload = read.rest();
   if (record.version.value == 0) read.fail("version");
   if (record.index >= record.count) read.fail("index");
   if (record.stream.category.empty() || record.type.empty()) read.fail("names");
   return record;
+}
+
+void require_understood(const record_view& record) {
+  if (record.critical_extension == 0) return;
+  throw error(errc::unknown_format, "the record at position " + std::to_string(record.position.value) + " has the extension " +
+                                        std::to_string(record.critical_extension) +
+                                        ", which this program does not know; read it with a newer version of cairn");
 }
 
 std::vector<std::pair<std::string, std::string>> metadata_keys(const record_view& record) {

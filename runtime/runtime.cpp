@@ -124,14 +124,32 @@ struct runtime_core::implementation final : actors::doorkeeper {
   std::unique_ptr<actors::engine> engine;  // last: its operations leave through the members above
 };
 
+namespace {
+
+/// The journal for one runtime alone, until the last share is gone.
+std::shared_ptr<journal> claimed(std::shared_ptr<journal> shared) {
+  if (!shared->claim()) {
+    throw error(
+        errc::store_in_use,
+        "runtime_options::journal belongs to another runtime, which must be drained first; open another store for this one");
+  }
+  auto* const claimed = shared.get();
+  return {claimed, [owner = std::move(shared)](journal* mine) mutable {
+            mine->release();
+            owner.reset();
+          }};
+}
+
+}  // namespace
+
 runtime_core::runtime_core(runtime_options options, const actors::engine_factory& make_engine) {
   if (!options.journal) {
-    throw error(errc::invalid_argument,
-                "runtime_options::journal is empty; give it a journal, for example rocksdb_journal(folder)");
+    throw error(errc::invalid_argument, "runtime_options::journal is empty; give it a journal, for example open_store(folder)");
   }
   if (options.in_flight_max == 0) throw error(errc::invalid_argument, "in_flight_max is 0, and must be at least 1");
   if (!options.clock) throw error(errc::invalid_argument, "runtime_options::clock is empty");
   if (!options.on_warning) options.on_warning = runtime_options::warn_on_stderr;
+  options.journal = claimed(std::move(options.journal));
   self_ = std::make_unique<implementation>(std::move(options), make_engine);
 }
 

@@ -4,10 +4,11 @@
 #include <cairn/testkit/detail/simulation_core.hpp>
 #include <cairn/testkit/history.hpp>
 
-#include "simulated_store.hpp"
+#include "simulated_storage.hpp"
 #include "stepped_engine.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -99,24 +100,15 @@ class world {
 public:
   world(std::uint64_t seed, const faults& rates, simulated_domain& domain, bool tracing)
       : chance_(seed), rates_(rates), domain_(domain), tracing_(tracing), shape_(chance_), clients_(shape_.clients) {}
-  ~world() { end_process(); }
+  ~world() {
+    storage_.end_process();
+    end_process();
+  }
 
   run_result run() {
     result_.figures.runs = 1;
     try {
-      start_process();
-      for (std::size_t number = 0; number < clients_.size(); ++number) rest(number);
-      for (auto& one : subscribers_) poll_later(one);
-      go_on_until([this] { return operations_ >= shape_.operations; });
-      calm_down();
-      go_on_until([this] { return runtime_ && !draining_ && std::none_of(clients_.begin(), clients_.end(), is_busy); });
-      look_at_everything();
-      drain_process();
-      start_process();
-      look_at_everything();
-      drain_process();
-      const auto commands = check_journal();
-      if (const auto wrong = domain_.check(settled(commands), *store_)) throw *wrong;
+      run_to_the_end();
     } catch (const broken_promise& found) {
       result_.failure = found.what;
       end_trace_at(found.moment);
@@ -130,6 +122,28 @@ public:
   }
 
 private:
+  /// Thrown when the power failed below a store that does not sync: what was acknowledged may be lost.
+  struct acknowledged_lost {};
+
+  void run_to_the_end() {
+    try {
+      start_process();
+      for (std::size_t number = 0; number < clients_.size(); ++number) rest(number);
+      for (auto& one : subscribers_) poll_later(one);
+      go_on_until([this] { return operations_ >= shape_.operations; });
+      calm_down();
+      go_on_until([this] { return is_settled(); });
+    } catch (const acknowledged_lost&) { return check_remains(); }
+    look_at_everything();
+    drain_process();
+    start_process();
+    look_at_everything();
+    drain_process();
+    open_store();
+    const auto commands = check_journal();
+    if (const auto wrong = domain_.check(settled(commands), *store_)) throw *wrong;
+  }
+
   struct client {
     std::optional<std::size_t> operation;  // that it waits for
     bool in_flight = false;                // an attempt is; else it rests before the next
@@ -139,11 +153,15 @@ private:
     std::vector<std::size_t> stored;       // its operations that stored something under a command id
   };
   struct subscriber {
-    position next{1};
-    std::vector<std::uint64_t> seen;
+    std::vector<std::uint64_t> seen;  // a fingerprint of each record
   };
 
   static bool is_busy(const client& one) { return one.operation.has_value(); }
+
+  bool is_settled() const {
+    return runtime_ && !draining_ && !drain_wanted_ && !must_restart_ && !must_die() &&
+           std::none_of(clients_.begin(), clients_.end(), is_busy);
+  }
 
   // -- time and turns
 
@@ -173,7 +191,7 @@ private:
 
   // One message, or time passes up to the next thing to do. False where there is none.
   bool go_on() {
-    run_handlers();
+    if (!must_die()) run_handlers();
     if (must_die()) {
       crash();
       return true;
@@ -212,7 +230,8 @@ private:
     not_before_.erase(turn.id);
     ++result_.figures.messages;
     engine_->run(place);
-    run_handlers();
+    watch_journal();
+    if (!must_die()) run_handlers();
     return true;
   }
 
@@ -276,8 +295,7 @@ private:
 
   void start_process() {
     trace([] { return std::string("the process starts"); });
-    store_ = std::make_shared<simulated_store>(disk_, chance_, rates_, result_.figures);
-    if (calm_) store_->stop_failing();
+    if (!open_store()) return restart_later();
     runtime_options options;
     options.journal = store_;
     options.bounds = shape_.bounds;
@@ -293,6 +311,51 @@ private:
     let_those_on_who_wait();
   }
 
+  /// False if a fault keeps the store closed, which the operator then tries again.
+  bool open_store() {
+    try {
+      store_ = storage_.open();
+      // Every index that it finds is of an earlier moment of the same log.
+      if (storage_.index_was_dropped()) throw broken_promise{"the store drops an index that fits its log"};
+      return true;
+    } catch (const error& failure) {
+      trace([&] { return std::string("the store does not open: ") + failure.what(); });
+      const bool died = storage_.process_ended();
+      const bool has_cause = failure.kind() == errc::journal_unavailable && storage_.opening_was_disturbed();
+      if (!died && !has_cause) {
+        throw broken_promise{std::string("the store does not open, without a cause: ") + failure.what()};
+      }
+    }
+    last_heard_ = elapsed_;
+    storage_.end_process();
+    require_nothing_lost();
+    return false;
+  }
+
+  void close_store() {
+    store_.reset();
+    if (!storage_.process_ended()) return;
+    trace([] { return std::string("the process dies while it closes the store"); });
+    storage_.end_process();
+    require_nothing_lost();
+  }
+
+  void require_nothing_lost() const {
+    if (storage_.may_have_lost()) throw acknowledged_lost{};
+  }
+
+  // A store of which an append failed takes no more until it is opened again. The operator sees that in the
+  // runtime's figures, and restarts the process some seconds later.
+  void watch_journal() {
+    if (!engine_ || must_restart_ || engine_->stats().failed_commits == 0) return;
+    must_restart_ = true;
+    later(chance_.duration(1ms, 10s), [this, process = process_] {
+      if (process != process_) return;
+      trace([] { return std::string("the operator restarts the process, because an append failed"); });
+      (chance_.chance(0.5) ? dies_ : drain_wanted_) = true;
+    });
+  }
+
   void let_those_on_who_wait() {
     for (auto& waiting : std::exchange(wait_for_process_, {})) later(0us, std::move(waiting));
   }
@@ -306,18 +369,20 @@ private:
     not_before_.clear();
     killed_at_.clear();
     attempts_of_process_ = 0;
+    must_restart_ = false;
     run_handlers();
   }
 
   // Not where it strikes, but where the way back out of the runtime has been found.
-  bool must_die() const { return dies_ || (store_ && store_->process_died()); }
+  bool must_die() const { return dies_ || (store_ && storage_.process_ended()); }
 
   void crash() {
-    trace([&] { return std::string("the process dies ") + (dies_ ? "between two messages" : "in the middle of a write"); });
+    trace([&] { return std::string("the process dies ") + (dies_ ? "between two messages" : "in a call of the file system"); });
+    storage_.end_process();
     end_process();
-    store_->crash();
     store_.reset();
     dies_ = drain_wanted_ = draining_ = false;
+    require_nothing_lost();
     for (std::size_t number = 0; number < clients_.size(); ++number) {
       auto& one = clients_[number];
       if (!std::exchange(one.in_flight, false)) continue;
@@ -348,6 +413,7 @@ private:
     last_heard_ = elapsed_;
     require_all_answered("all is drained");
     end_process();
+    close_store();
   }
 
   void require_all_answered(const std::string& why) const {
@@ -453,8 +519,7 @@ private:
     case errc::version_conflict: return what.expected.required().has_value();
     case errc::deadline_passed:
     case errc::timed_out: return passed();
-    case errc::journal_unavailable:
-      return struck.contains("failed sync") || struck.contains("failed read") || struck.contains("torn write");
+    case errc::journal_unavailable: return the_disk_failed();
     case errc::abandoned: return was_killed(what.aggregate, one.asked_at);
     case errc::draining: return draining_;
     case errc::overloaded: return attempts_of_process_ > std::min(shape_.in_flight_max, shape_.bounds.recovery_queue_max);
@@ -462,6 +527,13 @@ private:
     case errc::invalid_argument: return what.is != client_operation::kind::look;
     default: return false;
     }
+  }
+
+  bool the_disk_failed() const {
+    constexpr std::array kinds{"failed sync", "failed write", "full disk", "failed read",
+                               "failed open", "failed index", "torn write"};
+    const auto& struck = result_.figures.faults;
+    return std::any_of(kinds.begin(), kinds.end(), [&](const char* kind) { return struck.contains(kind); });
   }
 
   bool was_killed(const std::string& aggregate, microseconds since) const {
@@ -525,8 +597,7 @@ private:
     trace([] { return std::string("from here on nothing fails"); });
     calm_ = true;
     calm_since_ = elapsed_;
-    drain_wanted_ = false;
-    if (store_) store_->stop_failing();
+    storage_.stop_failing();
     if (runtime_ && !draining_) let_those_on_who_wait();
   }
 
@@ -566,13 +637,22 @@ private:
 
   void poll_later(subscriber& one) {
     later(chance_.duration(1ms, 10s), [this, &one] {
-      if (runtime_ && !store_->process_died()) poll(one, 1 + chance_.below(50));
+      if (runtime_ && !must_die()) try_to_poll(one);
       if (!calm_) poll_later(one);
     });
   }
 
+  void try_to_poll(subscriber& one) {
+    try {
+      poll(one, 1 + chance_.below(50));
+    } catch (const error& failure) {
+      if (must_die() || (failure.kind() == errc::journal_unavailable && the_disk_failed())) return;
+      throw broken_promise{std::string("a subscriber cannot read, without a cause: ") + failure.what()};
+    }
+  }
+
   void poll(subscriber& one, std::uint64_t records_max) {
-    one.next = store_->read_all(one.next, [&](const record_view& record) {
+    store_->read_all(position{one.seen.size() + 1}, [&](const record_view& record) {
       if (record.position.value != one.seen.size() + 1) {
         throw broken_promise{"a subscriber was shown position " + std::to_string(record.position.value) + " after position " +
                              std::to_string(one.seen.size())};
@@ -592,8 +672,7 @@ private:
     std::string result = {};
   };
 
-  std::map<std::string, stored_command> check_journal() {
-    std::vector<std::uint64_t> all;
+  std::map<std::string, stored_command> read_journal(std::vector<std::uint64_t>& all) {
     std::map<std::string, std::pair<version, timestamp>, std::less<>> ends;
     std::map<std::string, stored_command> commands;
     store_->read_all(position{1}, [&](const record_view& record) {
@@ -615,6 +694,29 @@ private:
       return true;
     });
     result_.figures.records = all.size();
+    return commands;
+  }
+
+  // The power failed below a store that does not sync. What remains must be the beginning of the history.
+  void check_remains() {
+    trace([] { return std::string("acknowledged commands may be lost; what remains is checked"); });
+    ++result_.figures.faults["power cut without syncs"];
+    storage_.stop_failing();
+    if (!open_store()) throw broken_promise{"nothing fails any more, and yet the store does not open"};
+    std::vector<std::uint64_t> all;
+    read_journal(all);
+    for (const auto& one : subscribers_) {
+      const auto common = std::min(all.size(), one.seen.size());
+      if (!std::equal(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(common), one.seen.begin())) {
+        throw broken_promise{"what a power cut leaves is not the beginning of what a subscriber was shown"};
+      }
+    }
+    close_store();
+  }
+
+  std::map<std::string, stored_command> check_journal() {
+    std::vector<std::uint64_t> all;
+    const auto commands = read_journal(all);
     for (auto& one : subscribers_) {
       poll(one, std::numeric_limits<std::uint64_t>::max());
       if (one.seen != all) throw broken_promise{"a subscriber was shown other records than the journal has in the end"};
@@ -718,14 +820,20 @@ private:
   bool calm_ = false;
   microseconds calm_since_{0};
 
-  simulated_disk disk_;
+  simulated_storage storage_{{.chance = chance_,
+                              .rates = rates_,
+                              .figures = result_.figures,
+                              .now = [this] { return now_; },
+                              .elapsed = [this] { return elapsed_; },
+                              .trace = [this](const std::string& sentence) { trace([&] { return sentence; }); }}};
   boost::asio::io_context io_;
-  std::shared_ptr<simulated_store> store_;
+  std::shared_ptr<cairn::store> store_;
   stepped_engine* engine_ = nullptr;
   std::optional<cairn::runtime> runtime_;
   std::uint64_t process_ = 0;
   std::size_t attempts_of_process_ = 0;
   bool dies_ = false;
+  bool must_restart_ = false;  // an append failed, and the operator is on the way
   bool drain_wanted_ = false;
   bool draining_ = false;
   microseconds draining_since_{0};
@@ -757,8 +865,9 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 
 void require_shares(const faults& rates) {
   for (const double share :
-       {rates.failed_sync, rates.torn_write, rates.failed_read, rates.failed_save, rates.damaged_snapshot, rates.crash,
-        rates.restart, rates.killed_aggregate, rates.slow_disk, rates.stalled_actor, rates.clock_jump}) {
+       {rates.failed_sync, rates.failed_write, rates.full_disk, rates.torn_write, rates.power_cut, rates.failed_read,
+        rates.failed_open, rates.interruption, rates.failed_save, rates.damaged_snapshot, rates.failed_index, rates.lost_index,
+        rates.crash, rates.restart, rates.killed_aggregate, rates.slow_disk, rates.stalled_actor, rates.clock_jump}) {
     if (!(share >= 0 && share <= 1)) {
       throw error(errc::invalid_argument, "the share of a fault is " + std::to_string(share) + ", and must be from 0 to 1");
     }

@@ -5,13 +5,20 @@
 #include <filesystem>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 namespace cairn::tests {
 
+/// Where files are in memory, if the machine has such a place: for tests that would wait for the disk thousands of times.
+inline std::filesystem::path in_memory_if_possible() {
+  std::error_code missing;
+  return std::filesystem::is_directory("/dev/shm", missing) ? "/dev/shm" : std::filesystem::temp_directory_path();
+}
+
 class temporary_folder {
 public:
-  temporary_folder() {
-    auto name = (std::filesystem::temp_directory_path() / "cairn-test-XXXXXX").string();
+  explicit temporary_folder(const std::filesystem::path& above = std::filesystem::temp_directory_path()) {
+    auto name = (above / "cairn-test-XXXXXX").string();
     if (!mkdtemp(name.data())) throw std::runtime_error("cannot make " + name);
     path_ = name;
   }

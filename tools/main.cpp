@@ -1,13 +1,15 @@
-// `cairn`: what can be done to a store from outside, while no program has it open. One function for each command; main() has the
-// flags and says what went wrong.
+// The command `cairn`: maintenance of a store from outside. One function for each command; main() has the flags, and says what
+// went wrong.
 #include "command_line/flags.hpp"
 #include "command_line/input_file.hpp"
+#include "command_line/output_buffer.hpp"
 #include "command_line/output_file.hpp"
 #include "command_line/terminal.hpp"
 #include "command_line/text.hpp"
 
-#include <cairn/journal_export.hpp>
-#include <cairn/rocksdb_journal.hpp>
+#include <cairn/error.hpp>
+#include <cairn/maintenance.hpp>
+#include <cairn/store.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -20,7 +22,9 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <new>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -37,13 +41,12 @@ enum exit_code { fine = 0, failed = 1, unusable = 2, interrupted = 130 };
 
 struct settings {
   std::string folder;
-  std::string backups;
+  std::string backup;
   std::string head;
   std::string format = "ndjson";
   std::string output;
   std::string input;
-  bool intact = false;
-  std::int64_t keep = 2;
+  bool salvage = false;
 };
 
 // Set by the first Ctrl-C; the second one ends the program at once.
@@ -70,8 +73,13 @@ void require_going_on() {
 /// Says it on standard output; throws bad_input where nobody can hear it.
 void say(const std::string& text) {
   errno = 0;
-  std::cout << text << std::flush;
-  if (!std::cout) throw bad_input(std::string("cannot write to standard output: ") + std::strerror(errno) + ".");
+  command_line::output_buffer buffer(STDOUT_FILENO, stop_wakes);
+  std::ostream out(&buffer);
+  out << text << std::flush;
+  if (out) return;
+  const int reason = errno;
+  require_going_on();
+  throw bad_input(std::string("cannot write to standard output: ") + std::strerror(reason) + ".");
 }
 
 /// Shows how long work comes on, and ends it where somebody wants that.
@@ -121,62 +129,34 @@ private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// -- stores
-
-/// Throws bad_input where there is no store: opening would make one.
-void require_store(const fs::path& folder) {
-  std::error_code failure;
-  const auto require_readable = [&] {
-    if (failure) throw bad_input("cannot read the folder '" + folder.string() + "': " + failure.message() + ".");
-  };
-  const auto found = fs::status(folder, failure);
-  if (found.type() == fs::file_type::none) require_readable();
-  if (found.type() != fs::file_type::directory) throw bad_input("there is no folder '" + folder.string() + "'.");
-  failure.clear();
-  if (fs::exists(folder / "CURRENT", failure)) return;
-  require_readable();
-  fs::directory_iterator files(folder, failure);
-  for (; !failure && files != fs::directory_iterator(); files.increment(failure)) {
-    if (files->path().extension() == ".sst") return;  // a damaged one, of which opening says what is wrong
-  }
-  require_readable();
-  throw bad_input("there is no store in '" + folder.string() + "'.");
-}
-
-std::unique_ptr<cairn::rocksdb_store> open_store(const std::string& folder, progress& shown) {
-  require_store(folder);
-  return cairn::rocksdb_journal(folder, {.opening = shown.function("opening")});
-}
+// -- the commands
 
 int verify_and_tell(const settings& chosen, const std::optional<cairn::chain_head>& noted) {
   const stopwatch watch;
   progress shown;
-  const auto store = open_store(chosen.folder, shown);
-  const auto found = store->verify({.noted = noted, .progress = shown.function("verifying")});
+  const auto found = cairn::verify_store(chosen.folder, {.noted = noted, .progress = shown.function("verifying")});
   shown.clear();
   say(chosen.folder + " is whole" + (noted ? ", and its history goes through the noted head" : "") + ".\n" + "  records  " +
-      grouped(found.records) + "\n" + "  chunks   " + grouped(found.chunks) + "\n" + "  indexed  " + grouped(found.indexed) +
-      "\n" + "  took     " + watch.text() + "\n" + "  head     " + to_string(found.head) + "\n" +
+      grouped(found.records) + "\n" + "  chunks   " + grouped(found.chunks) + "\n" + "  indexed  " +
+      (found.indexed ? grouped(*found.indexed) : "not checked: the store is open, or has no index yet") + "\n" + "  took     " +
+      watch.text() + "\n" + "  head     " + to_string(found.head) + "\n" +
       "Note the head elsewhere than beside the store; cairn verify --head shows later that nothing was changed up to there.\n");
   return fine;
 }
-
-// -- the commands
 
 int verify(const settings& chosen) {
   return verify_and_tell(chosen, chosen.head.empty() ? std::nullopt : std::optional(cairn::parse_chain_head(chosen.head)));
 }
 
-/// Writes to `out` and says on standard error where a damaged store ends.
-cairn::intact_export export_to(std::ostream& out, const settings& chosen, progress& shown) {
+/// Writes to `out`; says on standard error where a damaged store ends.
+cairn::salvaged export_to(std::ostream& out, const settings& chosen, progress& shown) {
   cairn::export_options options;
   options.format = chosen.format == "msgpack" ? cairn::export_format::msgpack : cairn::export_format::ndjson;
   // On one terminal the records are the progress.
   const bool seen = !chosen.output.empty() || isatty(STDOUT_FILENO) == 0;
   options.progress = seen ? shown.function("exporting") : progress::unseen();
-  if (!chosen.intact) return {open_store(chosen.folder, shown)->export_to(out, options), {}};
-  require_store(chosen.folder);
-  return cairn::export_intact_records(chosen.folder, out, options);
+  if (chosen.salvage) return cairn::salvage_store(chosen.folder, out, options);
+  return {cairn::export_store(chosen.folder, out, options), {}};
 }
 
 /// As /dev/stdout is. A file behind it must not be opened anew, which would begin at its beginning, nor be replaced.
@@ -189,29 +169,37 @@ bool is_standard_output(const std::string& path) {
 
 int export_store(const settings& chosen) {
   progress shown;
-  cairn::intact_export result;
+  cairn::salvaged result;
   const auto summary = [&] {
     return counted(result.head.through.value, "record") + " in " + chosen.output + "\nhead " + to_string(result.head) + "\n";
   };
-  if (chosen.output.empty() || is_standard_output(chosen.output)) {
-    result = export_to(std::cout, chosen, shown);
-    shown.clear();
-    if (!chosen.output.empty()) std::cerr << summary();
-  } else {
-    command_line::output_file file(chosen.output);
-    result = export_to(file.stream(), chosen, shown);
-    file.finish();
-    shown.clear();
-    // What is no ordinary file may lead to where standard output does.
-    if (file.direct()) {
-      std::cerr << summary();
+  try {
+    if (chosen.output.empty() || is_standard_output(chosen.output)) {
+      command_line::output_buffer buffer(STDOUT_FILENO, stop_wakes);
+      std::ostream out(&buffer);
+      result = export_to(out, chosen, shown);
+      shown.clear();
+      if (!chosen.output.empty()) std::cerr << summary();
     } else {
-      say(summary());
+      command_line::output_file file(chosen.output, stop_wakes);
+      result = export_to(file.stream(), chosen, shown);
+      file.finish();
+      shown.clear();
+      // What is no ordinary file may lead to where standard output does.
+      if (file.direct()) {
+        std::cerr << summary();
+      } else {
+        say(summary());
+      }
     }
+  } catch (const std::exception&) {
+    // An output that takes no more then does so for the same reason.
+    require_going_on();
+    throw;
   }
   if (result.damage.empty()) return fine;
-  std::cerr << "Exported up to position " << result.head.through.value << ", and no further: " << result.damage
-            << ". The export is complete up to there and can be imported.\n";
+  std::cerr << "Exported the records up to position " << result.head.through.value << ", and no more: " << result.damage
+            << "\nThe export is complete up to there and can be imported.\n";
   return failed;
 }
 
@@ -225,7 +213,7 @@ int import_store(const settings& chosen) {
     const auto tell = [reading = shown.function("reading", read), checking = shown.function("checking")](auto done, auto of) {
       (of == 0 ? reading : checking)(done, of);
     };
-    head = cairn::import_rocksdb_journal(file.stream(), chosen.folder, tell);
+    head = cairn::import_store(file.stream(), chosen.folder, tell);
   } catch (const std::exception&) {
     // An input that ends too soon then, or that cannot be read, does so for the same reason.
     require_going_on();
@@ -239,42 +227,29 @@ int import_store(const settings& chosen) {
 
 int back_up(const settings& chosen) {
   progress shown;
-  const auto store = open_store(chosen.folder, shown);
+  const auto made = cairn::backup_store(chosen.folder, chosen.backup, shown.function("backing up"));
   shown.clear();
-  require_going_on();  // from here on a backup comes to its end; what the second Ctrl-C leaves of it goes with the next one
-  const auto through = store->backup(chosen.backups, static_cast<std::size_t>(chosen.keep));
-  say(chosen.backups + " has a backup of " + chosen.folder + ": " + counted(through.value, "record") + "\nhead " +
-      to_string(store->head()) + "\n");
+  say(chosen.backup + " is a backup of " + chosen.folder + ": " + counted(made.head.through.value, "record") + ", " +
+      grouped(made.copied) + " bytes copied\nhead " + to_string(made.head) + "\n");
   return fine;
 }
 
 int restore(const settings& chosen) {
-  cairn::restore_rocksdb_journal(chosen.backups, chosen.folder);
-  try {
-    require_going_on();
-    return verify_and_tell(chosen, std::nullopt);
-  } catch (const stopped&) {
-    std::cerr << chosen.folder << " is restored, and not verified yet; cairn verify does that. ";
-    throw;
-  }
+  progress shown;
+  const auto head = cairn::restore_store(chosen.backup, chosen.folder, shown.function("restoring"));
+  shown.clear();
+  say(chosen.folder + " is restored and whole: " + counted(head.through.value, "record") + "\nhead " + to_string(head) + "\n");
+  return fine;
 }
 
 int rebuild(const settings& chosen) {
   const stopwatch watch;
   progress shown;
-  require_store(chosen.folder);
-  cairn::strip_rocksdb_journal(chosen.folder);
-  auto store = cairn::rocksdb_journal(chosen.folder, {.opening = shown.function("indexing")});
-  const auto records = store->records_replayed();
-  store.reset();  // writes the index behind
-  const auto left = cairn::rocksdb_journal(chosen.folder)->records_replayed();
+  cairn::rebuild_store(chosen.folder);
+  const auto records = cairn::open_store(chosen.folder, {.opening = shown.function("indexing")})->records_replayed();
   shown.clear();
-  if (left > 0) {
-    throw bad_input("the index of " + chosen.folder +
-                    " could not be written; is the disk full? The store works without, and tries again.");
-  }
-  say(chosen.folder + " is made of its log alone: the index has " + counted(records, "record") + " again, in " + watch.text() +
-      ", and there are no snapshots until new ones are taken.\n");
+  say(chosen.folder + " has its index again: " + counted(records, "record") + ", in " + watch.text() +
+      ". There are no snapshots until new ones are taken.\n");
   return fine;
 }
 
@@ -284,8 +259,10 @@ using command = int (*)(const settings&);
 
 command command_in(CLI::App& app, int argc, char** argv, settings& chosen) {
   app.name("cairn");
-  app.description("Looks after a store of cairn's while no program has it open.");
+  app.description(
+      "Verifies, exports and backs up a store of cairn. What only reads also works while a program has the store open.");
   app.set_help_flag("-h,--help", "This text");
+  app.set_version_flag("--version", std::string("cairn ") + CAIRN_VERSION + ", store format 2", "The version of cairn");
   const auto help = std::make_shared<command_line::plain_help>();
   help->label("SUBCOMMAND", "COMMAND");
   help->label("Positionals", "Folders");
@@ -318,29 +295,25 @@ command command_in(CLI::App& app, int argc, char** argv, settings& chosen) {
   exporting->add_option("--output", chosen.output, "Write to this file instead of standard output")
       ->check(command_line::not_empty())
       ->type_name("FILE");
-  exporting->add_flag("--intact", chosen.intact,
+  exporting->add_flag("--salvage", chosen.salvage,
                       "Write what comes before the first damage of a damaged store, and say\n"
                       "where that is; exits with 1 where there is damage");
 
   auto* const importing = add("import", import_store, "Makes a store of an export, equal to the one that was exported");
-  place(importing, "FOLDER", chosen.folder, "Where the store is to be; empty, or not there yet");
+  place(importing, "FOLDER", chosen.folder, "Where the store will be; empty or missing");
   importing->add_option("--input", chosen.input, "Read this file instead of standard input; either format")
       ->check(command_line::not_empty())
       ->type_name("FILE");
 
-  auto* const backing_up = add("backup", back_up, "Adds a backup, copying only what the earlier ones lack");
-  place(backing_up, "FOLDER", chosen.folder, "Where the store is");
-  place(backing_up, "BACKUPS", chosen.backups, "Where the backups are; each store needs a folder of its own");
-  backing_up->add_option("--keep", chosen.keep, "Keep so many of the newest backups")
-      ->check(command_line::from(1, 1'000'000))
-      ->type_name("N")
-      ->capture_default_str();
+  auto* const backing_up = add("backup", back_up, "Brings a backup up to date, copying only what it lacks");
+  place(backing_up, "FOLDER", chosen.folder, "Where the store is; it may be open");
+  place(backing_up, "BACKUP", chosen.backup, "Where the backup is; each store needs a folder of its own");
 
-  auto* const restoring = add("restore", restore, "Makes the store of the newest backup, and verifies it");
-  place(restoring, "BACKUPS", chosen.backups, "Where the backups are");
-  place(restoring, "FOLDER", chosen.folder, "Where the store is to be; empty, or not there yet");
+  auto* const restoring = add("restore", restore, "Makes a store of a backup, and checks all of it");
+  place(restoring, "BACKUP", chosen.backup, "Where the backup is");
+  place(restoring, "FOLDER", chosen.folder, "Where the store will be; empty or missing");
 
-  auto* const rebuilding = add("rebuild", rebuild, "Makes the store of its log alone, where the index or snapshots are damaged");
+  auto* const rebuilding = add("rebuild", rebuild, "Drops index and snapshots, and makes the index again from the log");
   place(rebuilding, "FOLDER", chosen.folder, "Where the store is");
 
   for (auto* const one : app.get_subcommands({})) one->set_help_flag("-h,--help", "This text");
@@ -374,15 +347,12 @@ void occupy_standard_streams() {
   }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  occupy_standard_streams();
-  std::ios::sync_with_stdio(false);
+/// `name` becomes the command's.
+int run_command(int argc, char** argv, std::string& name) {
   settings chosen;
   CLI::App app;
   command run = nullptr;
-  const auto name = [&] {
+  const auto full_name = [&] {
     const auto subcommands = app.get_subcommands();
     return subcommands.empty() ? std::string("cairn") : "cairn " + subcommands.front()->get_name();
   };
@@ -391,10 +361,14 @@ int main(int argc, char** argv) {
   } catch (const CLI::CallForHelp&) {
     std::cout << app.help() << std::flush;
     return std::cout ? fine : unusable;
+  } catch (const CLI::CallForVersion& version) {
+    std::cout << version.what() << '\n' << std::flush;
+    return std::cout ? fine : unusable;
   } catch (const CLI::ParseError& wrong_usage) {
-    std::cerr << wrong_usage.what() << ". Try " << name() << " --help.\n";
+    std::cerr << wrong_usage.what() << ". Try " << full_name() << " --help.\n";
     return unusable;
   }
+  name = full_name();
 
   stop_wakes = eventfd(0, EFD_CLOEXEC);
   struct sigaction at_signal {};
@@ -402,20 +376,31 @@ int main(int argc, char** argv) {
   at_signal.sa_flags = static_cast<int>(SA_RESETHAND);  // and no SA_RESTART: what waits is to stop waiting
   for (const auto signal : {SIGINT, SIGTERM}) sigaction(signal, &at_signal, nullptr);
   std::signal(SIGPIPE, SIG_IGN);  // a write that fails says so itself
+  return run(chosen);
+}
 
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string name = "cairn";
   try {
-    return run(chosen);
+    occupy_standard_streams();
+    std::ios::sync_with_stdio(false);
+    return run_command(argc, argv, name);
   } catch (const stopped&) {
     std::cerr << "Stopped.\n";
     return interrupted;
   } catch (const bad_input& reason) {
-    std::cerr << name() << ": " << reason.what() << "\n";
+    std::cerr << name << ": " << reason.what() << "\n";
     return unusable;
   } catch (const cairn::error& reason) {
-    std::cerr << name() << ": " << reason.detail() << ".\n";
+    std::cerr << name << ": " << reason.detail() << ".\n";
     return reason.kind() == cairn::errc::invalid_argument ? unusable : failed;
+  } catch (const std::bad_alloc&) {
+    std::cerr << name << ": not enough memory; free some, or raise the limit (ulimit -v).\n";
+    return failed;
   } catch (const std::exception& reason) {
-    std::cerr << name() << ": " << reason.what() << "\n";
+    std::cerr << name << ": " << reason.what() << "\n";
     return failed;
   }
 }

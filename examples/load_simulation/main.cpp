@@ -10,8 +10,8 @@
 #include "command_line/flags.hpp"
 #include "command_line/output_file.hpp"
 
-#include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
+#include <cairn/store.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -165,7 +165,7 @@ public:
   bool temporary() const { return temporary_; }
   std::uint64_t bytes() const {
     std::uint64_t sum = 0;
-    for (const auto& entry : fs::directory_iterator(path_)) sum += entry.is_regular_file() ? entry.file_size() : 0;
+    for (const auto& entry : fs::recursive_directory_iterator(path_)) sum += entry.is_regular_file() ? entry.file_size() : 0;
     return sum;
   }
 
@@ -175,14 +175,14 @@ private:
 };
 
 std::shared_ptr<cairn::journal> open_store(const store_folder& folder, const settings& chosen, progress& shown) {
-  cairn::rocksdb_options options;
+  cairn::store_options options;
   // After an end that was none, records are read to find out what there is.
   options.opening = [&shown](std::uint64_t done, std::uint64_t of) {
     shown.doing("opening the store: " + grouped(done) + " of " + grouped(of) + " records of its log read");
   };
   options.durability = chosen.durability == "synced" ? cairn::durability::synced : cairn::durability::buffered;
   try {
-    return cairn::rocksdb_journal(folder.path(), options);
+    return cairn::open_store(folder.path(), options);
   } catch (const cairn::error& refused) { throw bad_input("cannot open the store: " + refused.detail() + "."); }
 }
 

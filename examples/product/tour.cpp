@@ -1,8 +1,8 @@
 // The README's first example: four events of one product, its state now and as it was, and a "no".
 #include "product.hpp"
 
-#include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
+#include <cairn/store.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -34,7 +34,7 @@ int main() {
   const auto folder = std::filesystem::temp_directory_path() / "cairn-tour";
   std::filesystem::remove_all(folder);
 
-  cairn::runtime runtime{{.journal = cairn::rocksdb_journal(folder)}};
+  cairn::runtime runtime{{.journal = cairn::open_store(folder)}};
   asio::io_context io;
   asio::co_spawn(io, tour(runtime), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);

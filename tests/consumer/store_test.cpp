@@ -1,6 +1,6 @@
 // A user's test of a store, built against the installed package: here cairn's own on RocksDB stands for the user's.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-#include <cairn/rocksdb_journal.hpp>
+#include <cairn/store.hpp>
 #include <cairn/testkit/journal_conformance.hpp>
 #include <cairn/testkit/journal_lockstep.hpp>
 
@@ -18,7 +18,7 @@ struct my_place {
 };
 
 std::unique_ptr<cairn::journal> my_store(const my_place& place) {
-  return cairn::rocksdb_journal(place.folder, {.durability = cairn::durability::buffered});
+  return cairn::open_store(place.folder, {.durability = cairn::durability::buffered});
 }
 
 TEST_CASE("my store is a journal") {

@@ -1,65 +1,83 @@
-// The chain: whatever is changed in the history after it was written shows, even where every checksum is made anew.
-#include "../persistence/store_on_disk.hpp"
+// The chain: a history that was changed after it was written is found, even if every checksum was made again.
+#include "store_image.hpp"
 
-#include "../../persistence/log_chunk.hpp"
-#include "../../persistence/progress_report.hpp"
-#include "../../persistence/store_environment.hpp"
+#include "../../persistence/log/chain.hpp"
+#include "../../persistence/log/log_writer.hpp"
+#include "../../persistence/log/progress_report.hpp"
+
+#include <cstring>
+#include <sstream>
 
 namespace cairn::tests {
 namespace {
 
-/// One chunk as a forger sees it.
+/// A chunk, for those who forge it.
 struct open_chunk {
   detail::digest previous;
   std::vector<std::string> bodies;
 };
 
-/// Reads the log through RocksDB, lets `edit` have its way, and writes it again with every position, count and checksum made
-/// anew. The chain's hashes stay as they were unless `rechain`: then they are made anew as well, from the store's id on.
-template <class Edit>
-void forge(const fs::path& folder, Edit edit, bool rechain = false) {
-  raw_database raw(folder);
+std::vector<open_chunk> chunks_of(const fs::path& folder) {
+  const auto store = detail::store_folder::open_for_reading(detail::real_file_system(), folder);
+  const auto segments = store.open_segments();
+  const auto& id = store.identity().id;
+  detail::chain chain({id.data(), id.size()});
   std::vector<open_chunk> chunks;
-  for (const auto& [key, value] : raw.all("log")) {
-    detail::chunk_reader reader(key, value);
+  detail::scan_request request;
+  request.visit = [&](detail::chunk_reader& reader, std::uint64_t) {
     open_chunk chunk;
     std::copy(reader.previous().begin(), reader.previous().end(), chunk.previous.begin());
     while (!reader.done()) chunk.bodies.emplace_back(reader.next());
     chunks.push_back(chunk);
-    raw.remove("log", key);
-  }
+  };
+  detail::scan_log(*segments, chain, request);
+  return chunks;
+}
+
+/// Lets `edit` change the chunks of a log, and writes it again with every position, count and checksum made
+/// again, a commit for each chunk. The hashes of the chain stay the same unless `rechain`: then they are made
+/// again too, from the store's id on.
+template <class Edit>
+void forge(const fs::path& folder, Edit edit, bool rechain = false) {
+  auto chunks = chunks_of(folder);
   edit(chunks);
-  std::string store_id;
-  for (const auto& [key, value] : raw.all("meta")) {
-    if (key == "store id") store_id = value;
-  }
+  const auto identity = detail::store_folder::open_for_reading(detail::real_file_system(), folder).identity();
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  auto store = detail::store_folder::make(detail::real_file_system(), folder, identity);
+  const auto segments = store.open_segments();
+  auto hash = segments->header(0).previous;
+  detail::log_writer_options options;
+  options.threads = false;
+  detail::log_writer log(store, *segments, {}, hash, options);
   detail::sha256 sha256;
-  auto hash = sha256(store_id);
   detail::chunk_writer writer;
-  position first{1};
   for (const auto& chunk : chunks) {
-    writer.begin(first, rechain ? hash : chunk.previous);
+    auto& buffer = log.begin();
+    const auto begin = buffer.size();
+    buffer.append(detail::chunk_length_bytes, '\0');
+    writer.begin(buffer, log.next(), rechain ? hash : chunk.previous);
     for (const auto& body : chunk.bodies) writer.add(body);
-    const auto key_bytes = detail::log_key(first);
-    const std::string key(key_bytes.begin(), key_bytes.end());
-    const std::string value(writer.finish());
-    raw.put("log", key, value);
-    hash = sha256(key, value);
-    first = writer.next();
+    const auto bytes = writer.finish();
+    const auto length = static_cast<std::uint32_t>(bytes.size());
+    hash = detail::hash_of(sha256, writer.first(), bytes);
+    std::memcpy(buffer.data() + begin, &length, sizeof length);
+    log.commit(static_cast<std::uint32_t>(chunk.bodies.size()), hash);
   }
 }
 
-/// What opening and verifying say of a store, if anything.
+/// The error of opening and verifying a store; empty if there is none.
 std::string verdict(const fs::path& folder, std::optional<chain_head> noted = {}) {
-  const auto [kind, detail] = failure_of([&] { rocksdb_journal(folder, small)->verify({.noted = noted, .progress = {}}); });
-  if (!kind) return "";
-  CHECK(kind == errc::corrupt_record);
-  return detail;
+  const auto [verified, of_verifying] = failure_of([&] { verify_store(folder, {.noted = noted, .progress = {}}); });
+  const auto [opened, of_opening] = failure_of([&] { open_store(folder, small_options()); });
+  CHECK((!verified || verified == errc::corrupt_record));
+  if (!noted) CHECK(verified == opened);
+  return verified ? of_verifying : "";
 }
 
 /// Twelve chunks of five records each: five events of one of four products a call.
 chain_head append_in_chunks(const fs::path& folder) {
-  const auto journal = rocksdb_journal(folder, small);
+  const auto journal = open_store(folder, small_options());
   for (std::uint64_t n = 0; n < 12; ++n) {
     append(*journal, {"product", std::to_string(n % 4)}, n / 4 * 5, numbers_as_text(n / 4 * 5, 5));
   }
@@ -75,81 +93,51 @@ std::string with_other_payload(const std::string& body) {
 
 }  // namespace
 
-TEST_CASE("a broken chain near the end of the log is found at opening") {
+TEST_CASE("a history of another store is refused") {
   const temporary_folder folder;
-  {
-    const auto journal = rocksdb_journal(folder.path(), small);
-    append_in_turns(*journal, 9);
-  }
-  const auto chunks = raw_database(folder.path()).all("log");
-  const auto refused = [&] {
-    const auto [kind, detail] = failure_of_opening(folder.path());
-    CHECK((kind == errc::corrupt_store || kind == errc::corrupt_record));
-    return detail;
-  };
-  SUBCASE("where the chunk before the last was written anew") {
-    detail::chunk_writer writer;
-    writer.begin(position{8}, detail::digest{});
-    writer.add("sound, but not what was there");
-    raw_database(folder.path()).put("log", chunks[7].first, std::string(writer.finish()));
-    CHECK(mentions(refused(), "chain breaks at position 9"));
-  }
-  SUBCASE("where the last chunk is gone") {
-    raw_database(folder.path()).remove("log", chunks[8].first);
-    CHECK(mentions(refused(), "the index goes to position 9"));
-  }
-  SUBCASE("where all of the log is gone") {
-    raw_database raw(folder.path());
-    for (const auto& [key, value] : chunks) raw.remove("log", key);
-  }
-  SUBCASE("where the first chunk is gone, and the index with it") {
-    raw_database raw(folder.path());
-    raw.remove("log", chunks[0].first);
-    raw.drop("index");
-  }
-  refused();
-}
-
-TEST_CASE("a store that was taken for another by its chain is refused") {
-  const temporary_folder folder;
-  for (const auto* name : {"a", "b"}) {
-    const auto journal = rocksdb_journal(folder.path() / name, small);
-    append_in_turns(*journal, 1);
-  }
-  const auto chunk = raw_database(folder.path() / "a").all("log").at(0);
-  raw_database(folder.path() / "b").put("log", chunk.first, chunk.second);
-  CHECK(failure_of_opening(folder.path() / "b").first == errc::corrupt_record);
+  for (const auto* name : {"a", "b"}) append(*open_store(folder.path() / name, small_options()), {"product", "1"}, 0, {"one"});
+  fs::remove_all(folder.path() / "b/log");
+  fs::copy(folder.path() / "a/log", folder.path() / "b/log", fs::copy_options::recursive);
+  const auto [kind, detail] = failure_of([&] { open_store(folder.path() / "b", small_options()); });
+  CHECK(kind == errc::corrupt_record);
+  CHECK(mentions(detail, "belongs to another store"));
 }
 
 TEST_CASE("a whole store is verified, closed and open, with and without a noted head") {
   const temporary_folder folder;
   const auto noted = append_in_chunks(folder.path());
-  const auto journal = rocksdb_journal(folder.path(), with_index_of(10));
-  const auto fresh = journal->verify();
-  CHECK(fresh.records == 60);
-  CHECK(fresh.chunks == 12);
-  CHECK(fresh.indexed == 60);
-  CHECK(fresh.head == noted);
-  CHECK(journal->head() == noted);
-  append(*journal, {"product", "0"}, 15, numbers_as_text(15, 40));
-  append(*journal, {"order", "0"}, 0, {"another"});
-  const auto grown = journal->verify({.noted = noted, .progress = {}});
+  const auto closed = verify_store(folder.path());
+  CHECK(closed.records == 60);
+  CHECK(closed.chunks == 12);
+  CHECK(closed.indexed == 60);
+  CHECK(closed.head == noted);
+  auto options = small_options();
+  options.index_events_in_memory_max = 10;
+  auto opened = open_store(folder.path(), options);
+  CHECK(opened->head() == noted);
+  CHECK(verify_store(folder.path()).head == noted);
+  CHECK_FALSE(verify_store(folder.path()).indexed);
+  append(*opened, {"product", "0"}, 15, numbers_as_text(15, 40));
+  append(*opened, {"order", "0"}, 0, {"another"});
+  const auto grown = verify_store(folder.path(), {.noted = noted, .progress = {}});
   CHECK(grown.records == 101);
-  CHECK(grown.head.through == position{101});
-  CHECK(grown.head == journal->head());
-  CHECK(journal->verify({.noted = grown.head, .progress = {}}).head == grown.head);
+  CHECK(grown.head == opened->head());
+  opened.reset();
+  const auto again = verify_store(folder.path(), {.noted = grown.head, .progress = {}});
+  CHECK(again.head == grown.head);
+  CHECK(again.indexed == 101);
 }
 
-TEST_CASE("a store without records has a head too, of its own") {
+TEST_CASE("a store without records has a head too, which no other store has") {
   const temporary_folder folder;
-  const auto one = rocksdb_journal(folder.path() / "one", small);
-  const auto other = rocksdb_journal(folder.path() / "other", small);
+  const auto one = open_store(folder.path() / "one", small_options());
+  const auto other = open_store(folder.path() / "other", small_options());
   CHECK(one->head().through == position{0});
-  CHECK(one->verify({.noted = one->head(), .progress = {}}).records == 0);
-  CHECK_THROWS_AS(one->verify({.noted = other->head(), .progress = {}}), error);
+  CHECK(verify_store(folder.path() / "one", {.noted = one->head(), .progress = {}}).records == 0);
+  CHECK_THROWS_AS(verify_store(folder.path() / "one", {.noted = other->head(), .progress = {}}), error);
 }
 
-TEST_CASE("a head is one line that can be read back, and nothing else is taken for one") {
+TEST_CASE("a head is one line that can be read back, and no other text is a head") {
   chain_head head{position{4711}, {}};
   for (std::size_t i = 0; i < head.hash.size(); ++i) head.hash[i] = static_cast<std::uint8_t>(8 * i + 7);
   const auto line = to_string(head);
@@ -171,7 +159,7 @@ TEST_CASE("a head is one line that can be read back, and nothing else is taken f
   }
 }
 
-TEST_CASE("a history that was rewritten with every checksum made anew breaks the chain right behind the change") {
+TEST_CASE("a history that was rewritten, with all checksums, breaks the chain behind the change") {
   const temporary_folder folder;
   const auto noted = append_in_chunks(folder.path());
   std::string breaks_at;
@@ -191,20 +179,16 @@ TEST_CASE("a history that was rewritten with every checksum made anew breaks the
     forge(folder.path(), [](auto& chunks) { std::swap(chunks[3].bodies, chunks[4].bodies); });
     breaks_at = "position 21: the records at positions 16 to 20 ";
   }
-  // From here on positions move, so the index would not fit; whoever forges the log can throw that away.
   SUBCASE("a record removed") {
     forge(folder.path(), [](auto& chunks) { chunks[8].bodies.pop_back(); });
-    raw_database(folder.path()).drop("index");
     breaks_at = "position 45: the records at positions 41 to 44 ";
   }
   SUBCASE("a chunk removed") {
     forge(folder.path(), [](auto& chunks) { chunks.erase(chunks.begin() + 5); });
-    raw_database(folder.path()).drop("index");
     breaks_at = "position 26: the records at positions 21 to 25 ";
   }
   SUBCASE("the first chunk removed") {
     forge(folder.path(), [](auto& chunks) { chunks.erase(chunks.begin()); });
-    raw_database(folder.path()).drop("index");
     breaks_at = "position 1: the store's id ";
   }
   SUBCASE("a record inserted") {
@@ -212,7 +196,6 @@ TEST_CASE("a history that was rewritten with every checksum made anew breaks the
       const draft another({"product", "new"}, 0, {"forged"});
       chunks[8].bodies.insert(chunks[8].bodies.begin() + 1, another.frames.substr(4));
     });
-    raw_database(folder.path()).drop("index");
     breaks_at = "position 47: the records at positions 41 to 46 ";
   }
   SUBCASE("a chunk inserted") {
@@ -220,21 +203,20 @@ TEST_CASE("a history that was rewritten with every checksum made anew breaks the
       const draft another({"product", "new"}, 0, {"forged"});
       chunks.insert(chunks.begin() + 6, {chunks[6].previous, {another.frames.substr(4)}});
     });
-    raw_database(folder.path()).drop("index");
     breaks_at = "position 32: the records at positions 31 to 31 ";
   }
   const auto said = verdict(folder.path());
   CAPTURE(said);
   CHECK(mentions(said, folder.path().string()));
   CHECK(mentions(said, "the chain breaks at " + breaks_at));
-  CHECK(mentions(said, "backup"));
+  CHECK(mentions(said, "restore a backup"));
   CHECK(mentions(verdict(folder.path(), noted), breaks_at));
 }
 
-TEST_CASE("a history that was rewritten with the chain made anew is whole in itself, and only a noted head tells") {
+TEST_CASE("a history that was rewritten, with all checksums and the chain, shows only by a noted head") {
   const temporary_folder folder;
   const auto noted = append_in_chunks(folder.path());
-  std::string says = "does not go through the noted head: what it says of the records up to position 60 ";
+  std::string says = "does not go through the noted head: records up to position 60 were changed";
   SUBCASE("a record altered") {
     forge(
         folder.path(), [](auto& chunks) { chunks[4].bodies[2] = with_other_payload(chunks[4].bodies[2]); }, true);
@@ -251,13 +233,11 @@ TEST_CASE("a history that was rewritten with the chain made anew is whole in its
           chunks[10].bodies.erase(chunks[10].bodies.begin());
         },
         true);
-    raw_database(folder.path()).drop("index");
   }
   SUBCASE("the newest records removed") {
     forge(
         folder.path(), [](auto& chunks) { chunks.pop_back(); }, true);
-    raw_database(folder.path()).drop("index");
-    says = "ends at position 55, and the noted head goes to position 60: records that were stored are missing";
+    says = "records are missing: the history ends at position 55, and the noted head is at position 60";
   }
   SUBCASE("the newest records replaced by more") {
     forge(
@@ -270,64 +250,61 @@ TEST_CASE("a history that was rewritten with the chain made anew is whole in its
           for (std::string_view body; next_frame(frames, body);) chunks.back().bodies.emplace_back(body);
         },
         true);
-    raw_database(folder.path()).drop("index");
   }
   CHECK(verdict(folder.path()).empty());
   CHECK(mentions(verdict(folder.path(), noted), says));
 }
 
-TEST_CASE("opening and verifying tell how they come on, and end where their listener wants them to") {
+TEST_CASE("opening and verifying report their progress to the end, and stop if the function throws") {
   const temporary_folder folder;
   constexpr std::uint64_t records = 10'000;
   {
-    const auto journal = rocksdb_journal(folder.path(), small);
-    for (std::uint64_t n = 0; n < records; n += 500) append(*journal, {"product", "1"}, n, numbers_as_text(n, 500));
+    const auto opened = open_store(folder.path(), small_options(durability::buffered));
+    for (std::uint64_t n = 0; n < records; n += 500) append(*opened, {"product", "1"}, n, numbers_as_text(n, 500));
   }
-  strip_rocksdb_journal(folder.path());
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> told;
-  const progress_function tell = [&](std::uint64_t done, std::uint64_t of) { told.emplace_back(done, of); };
-  const progress_function refuse = [](std::uint64_t, std::uint64_t) { throw std::runtime_error("enough"); };
-  // A clock that is two seconds further each time that it is looked at.
+  rebuild_store(folder.path());
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> reports;
+  const progress_function note = [&](std::uint64_t done, std::uint64_t of) { reports.emplace_back(done, of); };
+  const progress_function stop = [](std::uint64_t, std::uint64_t) { throw std::runtime_error("enough"); };
+  // A clock that goes on by two seconds each time it is read.
   std::chrono::steady_clock::time_point now;
-  const detail::store_environment slow{.clock = [&] { return now += std::chrono::seconds(2); }};
-  const auto comes_to_its_end = [&] {
-    CHECK(told.size() > 2);
-    CHECK(std::is_sorted(told.begin(), told.end()));
-    for (const auto& [done, of] : told) CHECK(of == records);
-    CHECK(told.back().first == records);
-    told.clear();
-  };
-  auto options = small;
-  options.opening = refuse;
-  CHECK_THROWS_AS(detail::open_rocksdb_store(folder.path(), options, slow), std::runtime_error);
-  options.opening = tell;
-  const auto store = detail::open_rocksdb_store(folder.path(), options, slow);
-  comes_to_its_end();
-  CHECK_THROWS_AS(store->verify({.progress = refuse}), std::runtime_error);
-  store->verify({.progress = tell});
-  comes_to_its_end();
+  auto environment = detail::usual_environment();
+  environment.progress_clock = [&] { return now += std::chrono::seconds(2); };
+  auto options = small_options();
+  options.opening = stop;
+  CHECK_THROWS_AS(detail::open_embedded_store(folder.path(), options, environment), std::runtime_error);
+  options.opening = note;
+  detail::open_embedded_store(folder.path(), options, environment);
+  CHECK(reports.size() > 2);
+  CHECK(std::is_sorted(reports.begin(), reports.end()));
+  for (const auto& [done, of] : reports) CHECK(of == records);
+  CHECK(reports.back().first == records);
+  // Once the index is there again, there is nothing to report.
+  reports.clear();
+  detail::open_embedded_store(folder.path(), options, environment);
+  CHECK(reports.empty());
 }
 
-TEST_CASE("a report of progress is made seldom, and in the end") {
+TEST_CASE("progress is reported seldom, and at the end") {
   // The clock of the report is the test's own, so nothing waits.
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> told;
-  const progress_function tell = [&](std::uint64_t done, std::uint64_t of) { told.emplace_back(done, of); };
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> reports;
+  const progress_function note = [&](std::uint64_t done, std::uint64_t of) { reports.emplace_back(done, of); };
   std::chrono::steady_clock::time_point now;
-  detail::progress_report report(tell, 100'000, [&] { return now; });
+  detail::progress_report report(note, 100'000, [&] { return now; });
   for (int i = 0; i < 10; ++i) report.add(5'000);
-  CHECK(told.empty());
+  CHECK(reports.empty());
   now += std::chrono::milliseconds(999);
   report.add(5'000);
-  CHECK(told.empty());
+  CHECK(reports.empty());
   now += std::chrono::milliseconds(1);
   report.add(5'000);
   report.add(5'000);
-  CHECK(told == std::vector<std::pair<std::uint64_t, std::uint64_t>>{{60'000, 100'000}});
+  CHECK(reports == std::vector<std::pair<std::uint64_t, std::uint64_t>>{{60'000, 100'000}});
   now += std::chrono::milliseconds(200);
   report.add(35'000);
   report.end();
-  CHECK(told.size() == 3);
-  CHECK(told.back() == std::pair<std::uint64_t, std::uint64_t>{100'000, 100'000});
+  CHECK(reports.size() == 3);
+  CHECK(reports.back() == std::pair<std::uint64_t, std::uint64_t>{100'000, 100'000});
   const progress_function refuse = [](std::uint64_t, std::uint64_t) { throw std::runtime_error("enough"); };
   detail::progress_report ended(refuse, 100'000, [&] { return now += std::chrono::seconds(2); });
   CHECK_THROWS_AS(ended.add(5'000), std::runtime_error);

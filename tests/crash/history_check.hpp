@@ -1,6 +1,8 @@
-// Holds a whole history against what its clients were told: what is lost, what is there twice, where there are gaps.
+// Holds a whole history against what its clients were told: what is lost, what is there twice, where there
+// are gaps.
 //
-// Knows how the events came about (workload.hpp) and nothing of the runtime or a store; it folds them by itself.
+// Knows how the events came about (workload.hpp) and nothing of the runtime or a store; it folds them by
+// itself.
 #pragma once
 
 #include <cstdint>

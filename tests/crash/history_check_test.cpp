@@ -1,4 +1,5 @@
-// The check itself: it finds nothing in a history that is right, and counts each thing that a crash must never do.
+// The check itself: it finds nothing in a history that is right, and counts each thing that a crash must
+// never do.
 #include "history_check.hpp"
 #include "workload.hpp"
 
@@ -80,8 +81,8 @@ TEST_CASE("a command in flight may be there or not") {
 TEST_CASE("an acknowledged command that is not there is lost") {
   history doctored;
   doctored.events.erase(doctored.decision_of(1));
-  CHECK(counts(doctored) ==
-        "lost 1, doubled 0, gaps 2, torn 0, wrong 0");  // and leaves a gap in the positions and one in the versions
+  CHECK(counts(doctored) == "lost 1, doubled 0, gaps 2, torn 0, wrong 0");  // and leaves a gap in the positions and one in the
+                                                                            // versions
 }
 
 TEST_CASE("a command that is there twice is doubled") {

@@ -1,48 +1,65 @@
-// The process that is killed: clients in a closed loop over one store, until SIGKILL.
+// The process that is killed: clients in a closed loop over one store until SIGKILL, or work on a store from
+// outside.
 //
-// Usage: crash_load_generator FOLDER synced|buffered SEED. Reads the number of each client's next command from its standard
-// input, and writes an acknowledgement for each answer that it has got, and only then, to its standard output.
+// Usage: crash_load_generator load FOLDER synced|buffered SEED
+//        crash_load_generator backup STORE BACKUP
+//        crash_load_generator restore BACKUP FOLDER
+//        crash_load_generator import EXPORT FOLDER
+// `load` reads the number of each client's next command from its standard input. It writes an acknowledgement
+// for each answer to its standard output, after it has got the answer.
+#include "../../persistence/store/store_environment.hpp"
 #include "workload.hpp"
 
-#include <cairn/rocksdb_journal.hpp>
+#include <cairn/maintenance.hpp>
 #include <cairn/runtime.hpp>
+#include <cairn/store.hpp>
 
 #include <boost/asio/io_context.hpp>
 
 #include <array>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
+#include <string>
 #include <unistd.h>
+#include <vector>
 
 namespace cairn::tests {
 namespace {
 
-/// Ends the process without a word to the store, as the kill would: what went wrong must stay as it is.
+/// Ends the process without closing the store, as the kill does: what went wrong must stay unchanged.
 [[noreturn]] void give_up(const std::string& why) {
   std::cerr << "load generator: " << why << std::endl;
   std::_Exit(1);
 }
 
-void say(const acknowledgement& one) {
-  if (::write(STDOUT_FILENO, &one, sizeof one) != sizeof one) give_up("nobody listens");
+void report(const acknowledgement& one) {
+  if (::write(STDOUT_FILENO, &one, sizeof one) != sizeof one) give_up("the standard output is closed");
 }
 
 runtime_options options_over(const char* folder, std::string_view durability) {
-  rocksdb_options store;
+  store_options store;
   store.durability = durability == "synced" ? durability::synced : durability::buffered;
   store.block_cache_mib = 8;
-  // Small, so that the kill finds the index being written, snapshots being taken, and ledgers on their way out and in again.
+  store.warn = [](const std::string& warning) {
+    if (!is_expected(warning)) give_up(warning);
+  };
+  // Small, so that the kill comes while the index is written, a segment begins, a snapshot is taken, or a
+  // ledger is passivated.
   store.index_events_in_memory_max = 500;
-  return {.journal = rocksdb_journal(folder, store),
+  auto environment = detail::usual_environment();
+  environment.segment_bytes = std::uint64_t{128} << 10;
+  environment.unprepared_bytes = std::uint64_t{32} << 10;
+  return {.journal = detail::open_embedded_store(folder, store, environment),
           .bounds = {.snapshot_every_events = 20, .command_ids_kept = 1'000, .live_aggregates_max = 40, .directories = 2},
           .on_warning = give_up};
 }
 
-[[noreturn]] void run(const char* folder, std::string_view durability, std::uint64_t seed) {
+[[noreturn]] void load(const char* folder, std::string_view durability, std::uint64_t seed) {
   std::array<std::uint64_t, clients> next{};
-  if (::read(STDIN_FILENO, next.data(), sizeof next) != sizeof next) give_up("nobody says where to go on");
+  if (::read(STDIN_FILENO, next.data(), sizeof next) != sizeof next) give_up("the standard input ends early");
   runtime runtime(options_over(folder, durability));
-  say({});
+  report({});
 
   boost::asio::io_context io{1};
   const auto work = boost::asio::make_work_guard(io);
@@ -51,7 +68,7 @@ runtime_options options_over(const char* folder, std::string_view durability) {
     auto planned = plan(seed, client, sequence);
     const auto acknowledge = [&, client, sequence](boost::system::error_code code, const answer<>& given) {
       if (code) give_up(code.message() + ": " + given.detail);
-      say({client, sequence, given.version.value, given.events, given.repeated});
+      report({client, sequence, given.version.value, given.events, given.repeated});
       send(client);
     };
     runtime.ask<Ledger>(planned.ledger, Enter{std::move(planned.events)}, command_options{.command_id = std::move(planned.id)},
@@ -66,9 +83,17 @@ runtime_options options_over(const char* folder, std::string_view durability) {
 }  // namespace cairn::tests
 
 int main(int count, char** arguments) {
+  using namespace cairn;
   using namespace cairn::tests;
-  if (count != 4) give_up("FOLDER synced|buffered SEED");
+  const std::vector<std::string> words(arguments + 1, arguments + count);
   try {
-    run(arguments[1], arguments[2], std::strtoull(arguments[3], nullptr, 10));
+    if (words.size() == 4 && words[0] == "load") load(arguments[2], words[2], std::strtoull(arguments[4], nullptr, 10));
+    if (words.size() != 3) give_up("wrong usage");
+    if (words[0] == "backup") backup_store(words[1], words[2]);
+    if (words[0] == "restore") restore_store(words[1], words[2]);
+    if (words[0] == "import") {
+      std::ifstream source(words[1], std::ios::binary);
+      import_store(source, words[2]);
+    }
   } catch (const std::exception& reason) { give_up(reason.what()); }
 }

@@ -1,322 +1,446 @@
-// What a power cut may take: with `synced` nothing that was acknowledged, with `buffered` a suffix, and never a part of an
-// append.
-#include "faulty_file_system.hpp"
+// What a crash and a power cut may take: with `synced` nothing that was acknowledged, with `buffered` a
+// suffix, and never a part of an append. The store opens again after each, without a person's help.
+//
+// The log is the real one, on a simulated disk. The index is in memory, where it is durable at once: the
+// worst case for an index that must not be ahead of the log. The last part has it in RocksDB, on a disk that
+// loses its power at the same moment.
+#include "machine.hpp"
+#include "rocksdb_beside.hpp"
 #include "settings.hpp"
 #include "temporary_folder.hpp"
 #include "witness.hpp"
 
-#include <cairn/journal_export.hpp>
+#include <cairn/maintenance.hpp>
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <memory>
 #include <optional>
-#include <sstream>
+#include <set>
 
 namespace cairn::tests {
 namespace {
 
-namespace fs = std::filesystem;
+constexpr std::array all_remains{remains::nothing, remains::everything, remains::sectors, remains::prefix};
 
-constexpr std::array<std::pair<remains, const char*>, 6> modes{{{remains::synced_only, "synced only"},
-                                                                {remains::newest_file, "newest file"},
-                                                                {remains::torn, "torn"},
-                                                                {remains::everything, "everything"},
-                                                                {remains::zeros, "zeros"},
-                                                                {remains::pages, "pages"}}};
+/// How a machine stops.
+struct ending {
+  std::optional<remains> power_cut;  ///< nothing: the process crashes, and the machine goes on
 
-/// Whether a file system that leaves this may make a store refuse to open, though nothing acknowledged is missing.
-bool may_be_refused(remains what) { return what == remains::zeros || what == remains::pages; }
+  std::string name() const { return power_cut ? name_of(*power_cut) : "crash"; }
+  void happen(testkit::detail::simulated_disk& disk, testkit::random& chance) const {
+    if (power_cut) {
+      disk.cut_power(chance, *power_cut);
+    } else {
+      disk.crash_process();
+    }
+  }
+};
 
-/// What many power cuts came to.
+/// What many stops came to.
 struct tally {
-  std::map<std::string, std::uint64_t> cuts;
+  std::map<std::string, std::uint64_t> stops;
   std::uint64_t acknowledged = 0;
-  std::uint64_t lost = 0;
-  std::uint64_t torn = 0;
-  std::uint64_t wrong = 0;
+  comparison found;
+  std::uint64_t lost_by_crash = 0;
   std::uint64_t snapshots_ahead = 0;
   std::uint64_t refused = 0;
-  std::uint64_t unreadable = 0;    // of those, also for export --intact
-  std::uint64_t lost_sectors = 0;  // cuts that took sectors of a log which had its space before it was written
+  std::uint64_t prepared = 0;  // stops while the last segment had its space in advance
+  std::uint64_t rebuilt = 0;   // index and snapshots
+  std::vector<std::string> problems;
+
+  void add(const comparison& result, bool only_crashed, const std::string& where) {
+    found += result;
+    if (only_crashed) lost_by_crash += result.lost;
+    if (result.lost_synced + result.torn + result.wrong > 0 || (only_crashed && result.lost > 0)) {
+      problem(where, "lost " + std::to_string(result.lost) + ", of these durable " + std::to_string(result.lost_synced) +
+                         ", torn " + std::to_string(result.torn) + ", wrong " + std::to_string(result.wrong));
+    }
+  }
+  void refusal(const std::string& where, const std::string& what) {
+    ++refused;
+    problem(where, what);
+  }
+  void problem(const std::string& where, const std::string& what) {
+    if (problems.size() < 10) problems.push_back(where + ": " + what);
+  }
+
+  void check() const {
+    for (const auto& one : problems) MESSAGE(one);
+    CHECK(found.lost_synced == 0);
+    CHECK(found.torn == 0);
+    CHECK(found.wrong == 0);
+    CHECK(lost_by_crash == 0);
+    CHECK(snapshots_ahead == 0);
+    CHECK(refused == 0);
+    CHECK(problems.empty());
+  }
 
   std::string text() const {
     std::uint64_t all = 0;
-    std::string by_mode;
-    for (const auto& [mode, times] : cuts) {
+    std::string by_name;
+    for (const auto& [name, times] : stops) {
       all += times;
-      by_mode += (by_mode.empty() ? "" : ", ") + mode + " " + std::to_string(times);
+      by_name += (by_name.empty() ? "" : ", ") + name + " " + std::to_string(times);
     }
-    return std::to_string(all) + " power cuts (" + by_mode + "), " + std::to_string(lost_sectors) + " through a prepared log; " +
-           std::to_string(acknowledged) + " records acknowledged, " + std::to_string(lost) + " of them lost; " +
-           std::to_string(torn) + " appends torn, " + std::to_string(wrong) + " records wrong, " + std::to_string(refused) +
-           " stores refused, " + std::to_string(unreadable) + " of them with an unreadable manifest";
+    return std::to_string(all) + " stops (" + by_name + "); " + std::to_string(acknowledged) + " records acknowledged, " +
+           std::to_string(found.lost) + " of them lost, " + std::to_string(found.lost_synced) + " of these durable; " +
+           std::to_string(found.torn) + " appends torn, " + std::to_string(found.wrong) + " records wrong, " +
+           std::to_string(refused) + " stores refused";
   }
 };
 
-/// Stores from their making on, one after the other, with the power cut again and again.
+// ----------------------------------------------------------------------------------------------------------
+// Every call of a small run
+
+/// The machine before one call.
+struct moment {
+  testkit::detail::simulated_disk::snapshot disk;
+  detail::index_pairs index;
+  std::uint64_t acknowledged;
+  std::uint64_t durable;
+};
+
+/// Does `work`, and notes the moment before each of its calls, and the one after the last.
+template <class Work>
+std::vector<moment> moments_of(machine& machine, const witness& appended, Work work) {
+  std::vector<moment> moments;
+  const auto note = [&] {
+    moments.push_back({machine.disk().take_snapshot(), machine.index(), appended.acknowledged(), appended.durable()});
+  };
+  machine.faults().set_hook([&](testkit::detail::call, const std::string&) {
+    note();
+    return 0;
+  });
+  work();
+  machine.revive();
+  note();
+  return moments;
+}
+
+/// Opens the store after a stop, compares, goes on, and closes it.
+void open_and_go_on(machine& machine, witness& appended, durability how, testkit::random& random, bool only_crashed,
+                    const std::string& where, tally& counts) {
+  const auto store = machine.open(small(how, 10));
+  counts.add(appended.compare(*store), only_crashed, where);
+  const auto before = appended.acknowledged();
+  for (int calls = 0; calls < 2; ++calls) appended.append_some(*store, random, how);
+  counts.acknowledged += appended.acknowledged() - before;
+}
+
+/// The same; then the log is whole, and the store opens once more.
+void check_recovery(machine& machine, witness& appended, durability how, testkit::random& random, bool only_crashed,
+                    const std::string& where, tally& counts) {
+  try {
+    open_and_go_on(machine, appended, how, random, only_crashed, where, counts);
+    machine.check_log();
+    const auto store = machine.open(small(how, 10));
+    counts.add(appended.compare(*store), true, where + ", opened once more");
+  } catch (const error& failure) { counts.refusal(where, failure.what()); }
+}
+
+/// Puts the machine into a state that `how` may leave of a moment. The index may be older, or lost.
+void stop_at(machine& machine, const std::vector<moment>& moments, std::size_t place, const ending& how, testkit::random& chance,
+             tally& counts) {
+  const auto& at = moments[place];
+  machine.disk().restore(at.disk);
+  how.happen(machine.disk(), chance);
+  const auto fate = chance.below(8);
+  machine.index() = fate == 0 ? detail::index_pairs{} : fate == 1 ? moments[chance.below(place + 1)].index : at.index;
+  ++counts.stops[how.name()];
+}
+
+/// A run that makes a store, fills several segments, closes it, and opens and fills it again.
+void small_run(machine& machine, witness& appended, durability how, std::array<int, 2> appends) {
+  testkit::random random(usual_seed);
+  for (const auto calls : appends) {
+    const auto store = machine.open(small(how, 10));
+    appended.compare(*store);
+    for (int call = 0; call < calls; ++call) appended.append_some(*store, random, how);
+  }
+}
+
+/// The endings of each moment; those by chance several times.
+std::vector<ending> endings(std::uint64_t draws) {
+  std::vector<ending> all{{std::nullopt}, {remains::nothing}, {remains::everything}};
+  for (std::uint64_t draw = 0; draw < draws; ++draw) {
+    all.push_back({remains::sectors});
+    all.push_back({remains::prefix});
+  }
+  return all;
+}
+
+/// Stops the small run before each call. Returns the number of calls.
+std::size_t stop_before_each_call(durability how, testkit::random& random, tally& counts) {
+  machine machine;
+  witness appended(5'000);
+  const auto moments = moments_of(machine, appended, [&] { small_run(machine, appended, how, {10, 5}); });
+  counts.acknowledged += appended.acknowledged();
+  for (std::size_t place = 0; place < moments.size(); ++place) {
+    for (const auto& ending : endings(2 + setting("CAIRN_TEST_ROUNDS", 50) / 25)) {
+      auto after = appended;
+      after.go_back(moments[place].acknowledged, moments[place].durable);
+      stop_at(machine, moments, place, ending, random, counts);
+      const auto where = std::string(name_of(how)) + ", before call " + std::to_string(place + 1) + ", " + ending.name();
+      check_recovery(machine, after, how, random, !ending.power_cut, where, counts);
+    }
+  }
+  return moments.size() - 1;
+}
+
+/// Stops the small run, and then the recovery from that, before each call of the recovery.
+void stop_twice(durability how, testkit::random& random, tally& counts) {
+  machine machine;
+  machine.segment_bytes = 2048;
+  witness appended(300);
+  const auto moments = moments_of(machine, appended, [&] { small_run(machine, appended, how, {6, 3}); });
+  const auto stride = std::max<std::uint64_t>(1, 200 / setting("CAIRN_TEST_ROUNDS", 50));
+  for (auto place = random.below(stride); place < moments.size(); place += stride) {
+    for (const auto& first : {ending{std::nullopt}, ending{remains::sectors}, ending{remains::prefix}}) {
+      auto after_first = appended;
+      after_first.go_back(moments[place].acknowledged, moments[place].durable);
+      stop_at(machine, moments, place, first, random, counts);
+      const auto where = std::string(name_of(how)) + ", before call " + std::to_string(place + 1) + ", " + first.name();
+      std::vector<moment> inner;
+      try {
+        inner = moments_of(machine, after_first,
+                           [&] { open_and_go_on(machine, after_first, how, random, !first.power_cut, where, counts); });
+      } catch (const error& failure) {
+        machine.revive();
+        counts.refusal(where, failure.what());
+        continue;
+      }
+      for (std::size_t second = 0; second < inner.size(); ++second) {
+        for (const auto& last : {ending{remains::nothing}, ending{random.pick(all_remains)}}) {
+          auto after = after_first;
+          after.go_back(inner[second].acknowledged, inner[second].durable);
+          stop_at(machine, inner, second, last, random, counts);
+          check_recovery(machine, after, how, random, false,
+                         where + ", then before call " + std::to_string(second + 1) + ", " + last.name(), counts);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a stop before each call of a small run leaves a store that opens, has every durable record, and "
+          "goes on") {
+  const auto seed = setting("CAIRN_TEST_SEED", usual_seed);
+  testkit::random random(seed);
+  for (const auto how : {durability::synced, durability::buffered}) {
+    tally counts;
+    const auto calls = stop_before_each_call(how, random, counts);
+    counts.check();
+    show(std::string("power loss, ") + name_of(how) + ", before each of " + std::to_string(calls) + " calls: " + counts.text() +
+         "; seed " + std::to_string(seed));
+  }
+}
+
+TEST_CASE("a second stop, before each call of the recovery from the first, loses nothing more") {
+  const auto seed = setting("CAIRN_TEST_SEED", usual_seed);
+  testkit::random random(seed);
+  for (const auto how : {durability::synced, durability::buffered}) {
+    tally counts;
+    stop_twice(how, random, counts);
+    counts.check();
+    show(std::string("power loss, ") + name_of(how) + ", during recovery too: " + counts.text() + "; seed " +
+         std::to_string(seed));
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------------
+// Long runs, stopped again and again
+
+namespace {
+
+/// Stores from their making on, one after the other, stopped again and again.
 class unlucky_store {
 public:
-  unlucky_store(durability how, std::mt19937_64& random, tally& counts) : how_(how), random_(random), counts_(counts) {}
+  enum class derived { in_memory, in_rocksdb };
 
-  /// Opens the store, looks at what the last power cut left, works on it, and cuts the power on the way.
-  void live() {
-    const auto& [what, mode] = modes[random_() % modes.size()];
-    CAPTURE(std::string(mode));
-    faulty_disk disk(path());
-    disk.cut_power_before(1 + random_() % (random_() % 2 ? 1'000 : 100));
-    try {
-      const auto store = open_on(disk, path(), small(how_, random_() % 2 ? 60 : 600));
-      look(*store);
-      for (auto calls = random_() % 150; calls > 0; --calls) {
-        const auto acknowledged = told_.acknowledged();
-        told_.append_some(*store, random_);
-        counts_.acknowledged += told_.acknowledged() - acknowledged;
-        if (calls % 16 == 0) noted_ = store->head();
-      }
-      if (random_() % 2) disk.cut_power();
-    } catch (const error& failure) {
-      CAPTURE(std::string(failure.what()));
-      if (failure.kind() != errc::journal_unavailable) return refused(failure);
-      CHECK(failure.detail().find(no_power) != std::string::npos);
-      CHECK_FALSE(disk.has_power());
-    }
-    disk.leave(what, random_);
-    counts_.lost_sectors += disk.lost_sectors();
-    may_be_refused_ = may_be_refused_ || may_be_refused(what);
-    ++counts_.cuts[mode];
+  unlucky_store(durability how, bool threads, derived where, testkit::random& random, tally& counts)
+      : how_(how), threads_(threads), derived_(where), random_(random), chance_(random.below(1'000'000)), counts_(counts) {
+    begin_another();
   }
 
-  /// Looks at what is left in the end, and begins anew.
-  void end() {
+  /// Opens the store, compares it, works on it, and is stopped on the way.
+  void live() {
+    next_ = {random_.below(4) == 0 ? std::nullopt : std::optional(random_.pick(all_remains))};
+    machine_->stop_before(1 + random_.below(random_.below(2) == 0 ? 500 : 60), [this] { stop(); });
+    if (rocksdb_) rocksdb_->cut_power_before(random_.below(2) == 0 ? 1 + random_.below(400) : 0);
+    std::unique_ptr<cairn::store> store;
     try {
-      faulty_disk sound(path());
-      look(*open_on(sound, path(), small(how_)));
+      store = machine_->open(small(how_, random_.below(2) == 0 ? 60 : 600));
+      compare(*store);
+      for (auto calls = random_.below(100); calls > 0 && (!rocksdb_ || rocksdb_->has_power()); --calls) {
+        const auto acknowledged = appended_.acknowledged();
+        appended_.append_some(*store, random_, how_);
+        counts_.acknowledged += appended_.acknowledged() - acknowledged;
+        if (how_ == durability::synced) noted_ = store->head();
+      }
+    } catch (const error& failure) {
+      const bool expected = failure.kind() == errc::journal_unavailable && (machine_->is_stopped() || !has_power());
+      if (!expected) return refused(failure);
+    }
+    if (!machine_->is_stopped() && (!has_power() || random_.below(2) == 0)) {
+      machine_->stop_now();
+      stop();
+    }
+    store.reset();
+    go_on(machine_->is_stopped());
+  }
+
+  /// Looks at the last store, and begins another.
+  void end() {
+    if (rocksdb_) rocksdb_->cut_power_before(0);
+    try {
+      {
+        const auto store = machine_->open(small(how_));
+        compare(*store);
+        noted_ = store->head();
+      }
+      const temporary_folder copy(in_memory_if_possible());
+      machine_->copy_to(copy.path() / "store");
+      CHECK(verify_store(copy.path() / "store", {.noted = noted_}).records == appended_.acknowledged());
     } catch (const error& failure) { return refused(failure); }
-    begin_anew();
+    begin_another();
   }
 
 private:
-  void look(rocksdb_store& store) {
-    const auto result = told_.compare(store, {.noted = how_ == durability::synced ? noted_ : std::nullopt});
-    counts_.lost += result.lost;
-    counts_.torn += result.torn;
-    counts_.wrong += result.wrong;
-    counts_.snapshots_ahead += told_.snapshots_ahead(store);
-    noted_ = store.head();
-    may_be_refused_ = false;
+  bool has_power() const { return !rocksdb_ || rocksdb_->has_power(); }
+
+  void compare(cairn::store& store) {
+    for (const auto& warning : machine_->take_warnings()) counts_.rebuilt += warning.find("made again") != warning.npos;
+    counts_.add(appended_.compare(store), only_crashed_, name_of(how_));
+    counts_.snapshots_ahead += appended_.snapshots_ahead(store);
+    if (how_ == durability::buffered || !noted_) noted_ = store.head();
+    only_crashed_ = true;
+  }
+
+  // On any thread of the store.
+  void stop() {
+    if (has_prepared_segment()) ++counts_.prepared;
+    next_.happen(machine_->disk(), chance_);
+    if (rocksdb_) rocksdb_->cut_power();
+  }
+
+  void go_on(bool stopped) {
+    machine_->revive();
+    if (rocksdb_) rocksdb_->leave(chance_, stopped && next_.power_cut ? *next_.power_cut : remains::everything);
+    if (stopped) {
+      ++counts_.stops[next_.name()];
+      only_crashed_ = only_crashed_ && !next_.power_cut;
+    }
+    const auto fate = random_.below(10);
+    if (fate == 0) machine_->index().clear();
+    if (fate == 1) machine_->index() = older_index_;
+    if (fate == 2) older_index_ = machine_->index();
+    try {
+      if (!machine_->disk().files().empty() && random_.below(4) == 0) machine_->check_log();
+    } catch (const error& failure) {
+      // No store yet.
+      if (failure.kind() != errc::invalid_argument) return refused(failure);
+    }
+  }
+
+  bool has_prepared_segment() const {
+    std::string last;
+    for (const auto& file : machine_->disk().files()) {
+      if (file.ends_with(".log")) last = file;
+    }
+    return !last.empty() && machine_->disk().contents(last).size() >= machine_->segment_bytes;
   }
 
   void refused(const error& failure) {
-    CAPTURE(std::string(failure.what()));
-    CHECK((failure.kind() == errc::corrupt_record || failure.kind() == errc::corrupt_store));
-    CHECK(may_be_refused_);
-    ++counts_.refused;
-    // What a person is told to do then: save what comes before the damage. Nothing that was synced is behind it.
-    // Only where RocksDB's own manifest was hit can nothing be read, and a backup is all there is.
-    try {
-      std::ostringstream saved;
-      const auto through = export_intact_records(path(), saved).head.through.value;
-      if (how_ == durability::synced) counts_.lost += told_.acknowledged() - std::min(told_.acknowledged(), through);
-    } catch (const error& unreadable) {
-      const std::string why = unreadable.what();
-      CAPTURE(why);
-      // Or the power went while the store was being made: there is nothing in it that could be saved.
-      if (told_.acknowledged() == 0 && why.find("is not a cairn store") != std::string::npos) return begin_anew();
-      CHECK(why.find("MANIFEST") != std::string::npos);
-      ++counts_.unreadable;
+    counts_.refusal(name_of(how_), failure.what());
+    begin_another();
+  }
+
+  void begin_another() {
+    machine_ = std::make_unique<machine>();
+    machine_->threads = threads_;
+    machine_->segment_bytes = random_.below(2) == 0 ? machine::usual_segment_bytes : 8 * machine::usual_segment_bytes;
+    rocksdb_.reset();
+    if (derived_ == derived::in_rocksdb) {
+      rocksdb_ = std::make_unique<rocksdb_beside>();
+      rocksdb_->attach_to(*machine_);
     }
-    begin_anew();
-  }
-
-  void begin_anew() {
-    folder_ = std::make_unique<temporary_folder>();
-    told_ = {};
+    appended_ = witness();
     noted_.reset();
-    may_be_refused_ = false;
+    older_index_.clear();
+    only_crashed_ = true;
   }
-
-  fs::path path() const { return folder_->path() / "store"; }
 
   const durability how_;
-  std::mt19937_64& random_;
+  const bool threads_;
+  const derived derived_;
+  testkit::random& random_;
+  testkit::random chance_;  // for stop()
   tally& counts_;
-  std::unique_ptr<temporary_folder> folder_ = std::make_unique<temporary_folder>();
-  witness told_;
+  ending next_{};
+  std::unique_ptr<rocksdb_beside> rocksdb_;
+  std::unique_ptr<machine> machine_;
+  witness appended_;
   std::optional<chain_head> noted_;
-  bool may_be_refused_ = false;
+  detail::index_pairs older_index_;
+  bool only_crashed_ = true;  // since the store was last compared
 };
 
-tally cut_at_random(durability how, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
+tally stop_at_random(durability how, bool threads, unlucky_store::derived where, std::uint64_t lives, std::uint64_t seed) {
+  testkit::random random(seed);
   tally counts;
-  unlucky_store store(how, random, counts);
-  for (auto cuts = 3 * setting("CAIRN_TEST_ROUNDS", 50); cuts > 0; --cuts) {
+  unlucky_store store(how, threads, where, random, counts);
+  for (; lives > 0; --lives) {
     store.live();
-    if (random() % 10 == 0) store.end();
+    if (random.below(10) == 0) store.end();
   }
   store.end();
   return counts;
 }
 
-/// The same work every time: a store is made, written and closed, and opened and written again.
-void do_the_same_work(faulty_disk& disk, const fs::path& folder, durability how, witness& told) {
-  std::mt19937_64 random(usual_seed);
-  for (const auto calls : {20, 8}) {
-    const auto store = open_on(disk, folder, small(how, 30));
-    for (int call = 0; call < calls; ++call) told.append_some(*store, random);
-  }
-}
-
-/// Cuts the power of that work before its operation `number`, and looks at what is left.
-found_again cut_the_same_work(durability how, std::uint64_t number, remains what, tally& counts) {
-  const temporary_folder folder;
-  const auto path = folder.path() / "store";
-  std::mt19937_64 random(number);
-  witness told;
-  {
-    faulty_disk disk(path);
-    disk.cut_power_before(number);
-    try {
-      do_the_same_work(disk, path, how, told);
-      disk.cut_power();  // sooner, because the threads of RocksDB did the work in fewer operations
-    } catch (const error& failure) {
-      CAPTURE(std::string(failure.what()));
-      CHECK(failure.kind() == errc::journal_unavailable);
-    }
-    disk.leave(what, random);
-    counts.lost_sectors += disk.lost_sectors();
-  }
-  counts.acknowledged += told.acknowledged();
-  faulty_disk disk(path);
-  const auto store = open_on(disk, path, small(how));
-  const auto result = told.compare(*store);
-  told.append_some(*store, random);
-  return result;
-}
-
-std::uint64_t operations_of_the_same_work(durability how) {
-  const temporary_folder folder;
-  faulty_disk disk(folder.path() / "store");
-  witness told;
-  do_the_same_work(disk, folder.path() / "store", how, told);
-  return disk.operations();
-}
-
 }  // namespace
 
-TEST_CASE("a power cut at any moment loses nothing that was acknowledged as synced") {
+TEST_CASE("a store that is stopped at random moments, again and again, loses nothing that was durable") {
   const auto seed = setting("CAIRN_TEST_SEED", usual_seed);
-  CAPTURE(seed);
-  const auto counts = cut_at_random(durability::synced, seed);
-  CHECK(counts.lost == 0);
-  CHECK(counts.torn == 0);
-  CHECK(counts.wrong == 0);
-  CHECK(counts.snapshots_ahead == 0);
-  show("power loss, synced: " + counts.text() + "; seed " + std::to_string(seed));
-}
-
-TEST_CASE("a power cut at any moment loses a suffix of what was acknowledged as buffered, and never a part of an append") {
-  const auto seed = setting("CAIRN_TEST_SEED", usual_seed);
-  CAPTURE(seed);
-  const auto counts = cut_at_random(durability::buffered, seed);
-  CHECK(counts.lost > 0);  // or else the disk forgets nothing, and the case above has shown nothing
-  CHECK(counts.torn == 0);
-  CHECK(counts.wrong == 0);
-  CHECK(counts.snapshots_ahead == 0);
-  show("power loss, buffered: " + counts.text() + "; seed " + std::to_string(seed));
-}
-
-TEST_CASE("a power cut while a log is written over that had its space before loses nothing, and is never taken for damage") {
-  const auto seed = setting("CAIRN_TEST_SEED", usual_seed);
-  CAPTURE(seed);
-  std::mt19937_64 random(seed);
-  tally counts;
-  auto folder = std::make_unique<temporary_folder>();
-  witness told;
-  const auto cuts = 3 * setting("CAIRN_TEST_ROUNDS", 50);
-  constexpr std::uint64_t lost_sectors_wanted = 5;
-  for (std::uint64_t cut = 0; cut < cuts || (counts.lost_sectors < lost_sectors_wanted && cut < 20 * cuts); ++cut) {
-    CAPTURE(cut);
-    if (cut % 8 == 0) {
-      folder = std::make_unique<temporary_folder>();
-      told = {};
-    }
-    const auto path = folder->path() / "store";
-    const auto& [what, mode] = modes[cut % 4];  // those that spare the other files
-    faulty_disk disk(path);
-    try {
-      const auto store = open_on(disk, path, small(durability::synced));
-      const auto result = told.compare(*store);
-      counts.lost += result.lost;
-      counts.torn += result.torn;
-      counts.wrong += result.wrong;
-      counts.snapshots_ahead += told.snapshots_ahead(*store);
-      for (int calls = 0; !disk.has_prepared_log(); ++calls) {
-        REQUIRE(calls < 10'000);
-        told.append_some(*store, random);
-      }
-      counts.acknowledged -= told.acknowledged();
-      disk.cut_power_before(disk.operations() + 1 + random() % 40);
-      for (;;) told.append_some(*store, random);
-    } catch (const error& failure) {
-      CAPTURE(std::string(failure.what()));
-      REQUIRE(failure.kind() == errc::journal_unavailable);
-    }
-    counts.acknowledged += told.acknowledged();
-    disk.leave(what, random);
-    counts.lost_sectors += disk.lost_sectors();
-    ++counts.cuts[mode];
-  }
-  CHECK(counts.lost == 0);
-  CHECK(counts.torn == 0);
-  CHECK(counts.wrong == 0);
-  CHECK(counts.snapshots_ahead == 0);
-  CHECK(counts.lost_sectors >= lost_sectors_wanted);
-  show("power loss, prepared logs: " + counts.text() + "; seed " + std::to_string(seed));
-}
-
-TEST_CASE("a power cut before each single operation of a store's life leaves a store that opens and is right") {
-  const auto cuts_max = 4 * setting("CAIRN_TEST_ROUNDS", 50);
+  const auto lives = 20 * setting("CAIRN_TEST_ROUNDS", 50);
   for (const auto how : {durability::synced, durability::buffered}) {
-    const std::string name = how == durability::synced ? "synced" : "buffered";
-    CAPTURE(name);
-    const auto operations = operations_of_the_same_work(how);
-    const auto stride = operations / (cuts_max + 1) + 1;
-    tally counts;
-    for (std::uint64_t number = 1; number <= operations; number += stride) {
-      const auto& [what, mode] = modes[number / stride % 4];
-      CAPTURE(number);
-      CAPTURE(std::string(mode));
-      const auto result = cut_the_same_work(how, number, what, counts);
-      if (how == durability::synced) CHECK(result.lost == 0);
-      CHECK(result.torn == 0);
-      CHECK(result.wrong == 0);
-      ++counts.cuts[mode];
-      counts.lost += result.lost;
+    for (const bool threads : {false, true}) {
+      const auto counts = stop_at_random(how, threads, unlucky_store::derived::in_memory, lives, seed);
+      counts.check();
+      // Otherwise the disk forgets nothing, and the case has shown nothing.
+      if (how == durability::buffered) CHECK(counts.found.lost > 0);
+      if (how == durability::synced && threads) CHECK(counts.prepared > 0);
+      show(std::string("power loss, ") + name_of(how) + (threads ? ", with threads, " : ", ") + counts.text() + "; " +
+           std::to_string(counts.prepared) + " stops with a prepared segment; seed " + std::to_string(seed));
     }
-    show("power loss, " + name + ", before every " + (stride > 1 ? std::to_string(stride) + ". of " : "one of ") +
-         std::to_string(operations) + " operations: " + counts.text());
+  }
+}
+
+TEST_CASE("a power cut that takes unsynced parts of RocksDB's files and of the log leaves a store that opens "
+          "and is right") {
+  const auto seed = setting("CAIRN_TEST_SEED", usual_seed);
+  const auto lives = 2 * setting("CAIRN_TEST_ROUNDS", 50);
+  for (const auto how : {durability::synced, durability::buffered}) {
+    const auto counts = stop_at_random(how, true, unlucky_store::derived::in_rocksdb, lives, seed);
+    counts.check();
+    show(std::string("power loss, ") + name_of(how) + ", index and snapshots in RocksDB: " + counts.text() + ", " +
+         std::to_string(counts.snapshots_ahead) + " snapshots ahead of the log, " + std::to_string(counts.rebuilt) +
+         " indexes made again; seed " + std::to_string(seed));
   }
 }
 
 TEST_CASE("the disk of these tests really forgets: a buffered store does not keep the promise of a synced one") {
   for (const auto how : {durability::synced, durability::buffered}) {
-    const temporary_folder folder;
-    const auto path = folder.path() / "store";
-    std::mt19937_64 random(usual_seed);
-    witness told;
-    {
-      faulty_disk disk(path);
-      auto store = open_on(disk, path, small(how, 100'000));
-      for (int calls = 0; calls < 10; ++calls) told.append_some(*store, random);
-      disk.cut_power();
-      store.reset();
-      disk.leave(remains::synced_only, random);
-    }
-    faulty_disk disk(path);
-    const auto lost = told.compare(*open_on(disk, path, small(how))).lost;
+    machine machine;
+    testkit::random random(usual_seed);
+    witness appended(200);
+    auto store = machine.open(small(how, 100'000));
+    for (int calls = 0; calls < 3; ++calls) appended.append_some(*store, random, how);
+    machine.disk().cut_power(random, remains::nothing);
+    store.reset();
+    const auto lost = appended.compare(*machine.open(small(how))).lost;
     CHECK((lost > 0) == (how == durability::buffered));
   }
 }

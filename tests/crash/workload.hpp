@@ -1,6 +1,7 @@
 // What the process that will be killed does, so that others can know it: every command follows from a seed.
 //
-// Both sides of the pipe include this: the load generator, and the parent that kills it and then looks at what it left.
+// Both sides of the pipe include this: the load generator, and the parent that kills it and then looks at
+// what it left.
 #pragma once
 
 #include <cairn/aggregate.hpp>
@@ -37,8 +38,8 @@ struct Enter {
   std::vector<LedgerEvent> events;
 };
 
-/// Its total tells the order of its events, since sums and products do not commute; and a decision has several of them, so that
-/// half a decision would be seen.
+/// Its total tells the order of its events, since sums and products do not commute; and a decision has
+/// several of them, so that half a decision would be seen.
 struct Ledger {
   static constexpr std::string_view category = "ledger";
   using Event = LedgerEvent;
@@ -62,7 +63,8 @@ struct Ledger {
   }
 };
 
-/// One command of one client. A client sends its commands one after the other, each once the one before is acknowledged.
+/// One command of one client. A client sends its commands one after the other, each once the one before is
+/// acknowledged.
 struct planned_command {
   std::string ledger;
   std::string id;
@@ -89,7 +91,12 @@ inline planned_command plan(std::uint64_t seed, std::uint64_t client, std::uint6
   return planned;
 }
 
-/// What the load generator says on its standard output, each in one write, which a pipe takes as a whole or not at all.
+/// Whether a warning of the store is expected: the parent sometimes removes index and snapshots. A kill
+/// damages nothing.
+inline bool is_expected(std::string_view warning) { return warning.find("index and snapshots are missing") != warning.npos; }
+
+/// What the load generator says on its standard output, each in one write, which a pipe takes as a whole or
+/// not at all.
 struct acknowledgement {
   std::uint64_t client = 0;
   std::uint64_t sequence = 0;  ///< 0: no command, the store is open

@@ -1,21 +1,21 @@
-// The log's chunks: any bytes under any key, as they are and with their checksums made to fit.
+// The log's chunks: any bytes, as they are and with their checksums made to fit.
 #include "harness.hpp"
 
-#include "../../persistence/log_chunk.hpp"
+#include "../../persistence/log/checksum.hpp"
+#include "../../persistence/log/chunk.hpp"
 
 #include <cairn/record.hpp>
 
 #include <cstring>
 #include <string>
-#include <xxhash.h>
 
 using namespace cairn;
 
 namespace {
 
-void walk(std::string_view key, std::string_view value) {
+void walk(std::string_view value) {
   fuzz::decodes([&] {
-    detail::chunk_reader chunk(key, value);
+    detail::chunk_reader chunk(value);
     fuzz::require(fuzz::within(chunk.previous(), value));
     std::uint32_t records = 0;
     for (; !chunk.done(); ++records) {
@@ -26,33 +26,30 @@ void walk(std::string_view key, std::string_view value) {
     fuzz::require(records == chunk.count());
     for (std::uint32_t slot = records; slot-- > 0;) chunk.at(slot);
   });
-  fuzz::decodes([&] { detail::chunk_reader(key, value).at(value.empty() ? 0 : static_cast<unsigned char>(value.back())); });
+  fuzz::decodes([&] { detail::chunk_reader(value).at(value.empty() ? 0 : static_cast<unsigned char>(value.back())); });
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size < 8) {
-    walk(fuzz::text(data, size), {});
-    return 0;
-  }
-  const auto key = fuzz::text(data, 8);
-  std::string value(fuzz::text(data + 8, size - 8));
-  walk(key, value);
+  std::string value(fuzz::text(data, size));
+  walk(value);
   if (value.size() < detail::chunk_header_bytes) return 0;
   const auto put = [&](std::size_t at, std::uint64_t number) { std::memcpy(value.data() + at, &number, 8); };
-  const auto first = detail::from_log_key(key);
-  put(5, first.value);
-  put(45, XXH3_64bits_withSeed(value.data(), 45, first.value));
-  walk(key, value);
-  auto where = first;
-  for (std::size_t at = detail::chunk_header_bytes; at + 12 <= value.size(); where = where + 1) {
+  const auto sum = [&](std::size_t at, std::size_t bytes, std::uint64_t seed) {
+    return detail::checksum(std::string_view(value).substr(at, bytes), seed);
+  };
+  std::uint64_t first = 0;
+  std::memcpy(&first, value.data() + 5, 8);
+  put(45, sum(0, 45, first));
+  walk(value);
+  for (std::size_t at = detail::chunk_header_bytes; at + 12 <= value.size(); ++first) {
     std::uint32_t length = 0;
     std::memcpy(&length, value.data() + at, 4);
     if (length > value.size() - at - 12) break;
-    put(at + 4, XXH3_64bits_withSeed(value.data() + at + 12, length, where.value));
+    put(at + 4, sum(at + 12, length, first));
     at += 12 + length;
   }
-  walk(key, value);
+  walk(value);
   return 0;
 }

@@ -1,7 +1,7 @@
 // What an import reads: any bytes as an export, and any record through an export and back.
 #include "harness.hpp"
 
-#include "../../persistence/document_stream.hpp"
+#include "../../persistence/maintenance/document_stream.hpp"
 
 #include <cairn/record.hpp>
 

@@ -1,17 +1,15 @@
 // Writes what the fuzzers begin with: small inputs that the real encoders make, one folder for each fuzzer.
-#include "../../persistence/document_stream.hpp"
-#include "../../persistence/index_run.hpp"
-#include "../../persistence/log_chunk.hpp"
+#include "../../persistence/derived/index_run.hpp"
+#include "../../persistence/log/commit_builder.hpp"
+#include "../../persistence/maintenance/document_stream.hpp"
 
 #include <cairn/actors/recovery.hpp>
 #include <cairn/aggregate.hpp>
 #include <cairn/record.hpp>
 
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <xxhash.h>
 
 using namespace cairn;
 
@@ -66,13 +64,23 @@ std::string frame(bool everything) {
   return out;
 }
 
-// RocksDB's log format, for one record.
-std::string log_record(std::string_view payload) {
-  std::string out(7, '\0');
-  out[4] = static_cast<char>(payload.size() & 0xff);
-  out[5] = static_cast<char>(payload.size() >> 8);
-  out[6] = 1;
-  return out.append(payload);
+/// A commit of two records, as a log of the fuzzer's store begins.
+std::string commit(std::string_view one, std::string_view other) {
+  const detail::store_id id{'f', 'u', 'z', 'z'};
+  detail::sha256 hash;
+  std::string bytes(detail::commit_header_bytes, '\0');
+  detail::commit_builder builder;
+  builder.begin(bytes, position{1}, hash({id.data(), id.size()}));
+  builder.add(one);
+  builder.add(other);
+  builder.close_chunk();
+  detail::commit_header header;
+  header.chunk_bytes = static_cast<std::uint32_t>(bytes.size() - detail::commit_header_bytes);
+  header.blanks = detail::append_blank_sectors(bytes, detail::segment_header_bytes);
+  header.first = position{1};
+  header.records = 2;
+  detail::encode_commit_header(bytes.data(), header, detail::segment_header_bytes, id);
+  return bytes;
 }
 
 }  // namespace
@@ -113,12 +121,15 @@ int main(int argc, char** argv) {
   write("snapshot", actors::encode_snapshot(version{2}, timestamp{}, 1, state, commands));
   write("snapshot", actors::encode_snapshot(version{2}, timestamp{}, 9, state, actors::command_window(0)));
 
-  detail::chunk_writer chunk;
-  chunk.begin(position{4711}, {});
-  chunk.add(std::string_view(plain).substr(4));
-  chunk.add(body);
-  const auto key = detail::log_key(position{4711});
-  write("chunk", std::string(key.begin(), key.end()) + std::string(chunk.finish()));
+  std::string chunk;
+  detail::chunk_writer writer;
+  writer.begin(chunk, position{4711}, {});
+  writer.add(std::string_view(plain).substr(4));
+  writer.add(body);
+  writer.finish();
+  write("chunk", chunk);
+  write("segment", commit(std::string_view(plain).substr(4), body));
+  write("segment", commit(std::string_view(plain).substr(4), body).substr(0, 512));
 
   std::string run;
   const std::vector<detail::place> places{{1, 0}, {1, 1}, {300, 7}, {70'000, 254}};
@@ -127,8 +138,6 @@ int main(int argc, char** argv) {
   auto name = detail::stream_prefix({"product", "1"});
   detail::set_version(name, name.size(), version{12});
   write("index", name);
-  write("index", detail::encode_marker(position{99}));
-
-  write("write_ahead_log", log_record("0123456789abcdef") + log_record(std::string(300, 'x')) + std::string(40, '\0'));
+  write("index", detail::encode_mark({position{99}, 512, position{90}, {}}));
   return 0;
 }

@@ -3,7 +3,7 @@
 #include "csv_file.hpp"
 #include "shell.hpp"
 
-#include <cairn/rocksdb_journal.hpp>
+#include <cairn/store.hpp>
 #include <doctest/doctest.h>
 
 #include <csignal>
@@ -197,7 +197,7 @@ TEST_CASE("a folder that cannot be the store is refused") {
   }
   CHECK(run.files() == 2);
 
-  const auto open_here = cairn::rocksdb_journal(fs::path(run.folder()) / "stock");
+  const auto open_here = cairn::open_store(fs::path(run.folder()) / "stock");
   const auto in_use = run(small + "--data stock");
   CHECK_MESSAGE(in_use.code == 2, in_use.said);
 }

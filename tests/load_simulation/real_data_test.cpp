@@ -4,7 +4,7 @@
 #include "load_simulation/movements.hpp"
 #include "temporary_folder.hpp"
 
-#include <cairn/rocksdb_journal.hpp>
+#include <cairn/store.hpp>
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -33,7 +33,7 @@ std::map<std::string, std::int64_t> read_totals(const fs::path& file) {
 
 cairn::runtime_options over(const fs::path& folder) {
   cairn::runtime_options options;
-  options.journal = cairn::rocksdb_journal(folder);
+  options.journal = cairn::open_store(folder);
   return options;
 }
 

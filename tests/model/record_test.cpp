@@ -1,4 +1,5 @@
 // The record codec: what goes in comes out, and nothing that is not a record is taken for one.
+#include <cairn/detail/varint.hpp>
 #include <cairn/error.hpp>
 #include <cairn/limits.hpp>
 #include <cairn/record.hpp>
@@ -305,6 +306,88 @@ TEST_CASE("an event at each limit is taken, one beyond it is refused and leaves 
     refused(event);
     options.keys = {{"", field}};
     refused(event);
+  }
+}
+
+/// `body` with extensions: the flag in its first byte, and the list before the payload.
+std::string with_extensions(std::string body, std::size_t payload_bytes,
+                            const std::vector<std::pair<std::uint64_t, std::string>>& extensions) {
+  body[0] = static_cast<char>(body[0] | 16);
+  std::string list;
+  detail::append_varint(list, extensions.size());
+  for (const auto& [tag, text] : extensions) {
+    detail::append_varint(list, tag);
+    detail::append_varint(list, text.size());
+    list += text;
+  }
+  return body.insert(body.size() - payload_bytes, list);
+}
+
+TEST_CASE("an extension with an even tag is passed over, and one with an odd tag keeps the record from being handed out") {
+  const full_event full;
+  const auto body = body_of(full.event);
+  const auto extended = [&](const std::vector<std::pair<std::uint64_t, std::string>>& extensions) {
+    return with_extensions(body, full.payload.size(), extensions);
+  };
+  const auto ignorable = extended({{2, "trace"}, {4, ""}});
+  const auto record = decode_record(position{7}, ignorable);
+  CHECK(record.payload == full.payload);
+  CHECK(record.result == "result");
+  CHECK(record.body == ignorable);
+  CHECK_NOTHROW(require_understood(record));
+
+  const auto sealed = extended({{1, "key 17"}, {2, "trace"}});
+  const auto unreadable = decode_record(position{7}, sealed);
+  CHECK(unreadable.stream == full.event.stream);
+  CHECK(unreadable.critical_extension == 1);
+  CHECK(kind_of([&] { require_understood(unreadable); }) == errc::unknown_format);
+}
+
+TEST_CASE("a list of extensions that is empty, too long, out of order or cut is corrupt") {
+  const full_event full;
+  const auto body = body_of(full.event);
+  const auto kind = [&](const std::vector<std::pair<std::uint64_t, std::string>>& extensions) {
+    return kind_of([&] { decode_record(position{1}, with_extensions(body, full.payload.size(), extensions)); });
+  };
+  CHECK(kind({}) == errc::corrupt_record);
+  CHECK(kind({{0, ""}}) == errc::corrupt_record);
+  CHECK(kind({{4, ""}, {2, ""}}) == errc::corrupt_record);
+  CHECK(kind({{2, ""}, {2, ""}}) == errc::corrupt_record);
+  std::vector<std::pair<std::uint64_t, std::string>> many;
+  for (std::uint64_t tag = 1; tag <= limits::record_extensions_max + 1; ++tag) many.emplace_back(2 * tag, "");
+  CHECK(kind(many) == errc::corrupt_record);
+  many.pop_back();
+  CHECK(kind(many) == errc{});
+  const auto whole = with_extensions(body, full.payload.size(), {{2, std::string(400, 'x')}});
+  CHECK(kind_of([&] { decode_record(position{1}, whole.substr(0, whole.size() - full.payload.size() - 1)); }) ==
+        errc::corrupt_record);
+}
+
+TEST_CASE("a number has one encoding: a longer one, one beyond 64 bits and one that is cut are refused") {
+  for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{127}, std::uint64_t{128},
+                                     std::uint64_t{16'384}, ~std::uint64_t{0} >> 1, ~std::uint64_t{0}}) {
+    std::string bytes;
+    detail::append_varint(bytes, number);
+    std::string_view left(bytes);
+    std::uint64_t read = 0;
+    REQUIRE(detail::take_varint(left, read));
+    CHECK(read == number);
+    CHECK(left.empty());
+    for (std::size_t length = 0; length < bytes.size(); ++length) {
+      auto cut = std::string_view(bytes).substr(0, length);
+      CHECK_FALSE(detail::take_varint(cut, read));
+    }
+    auto longer = bytes;
+    longer.back() = static_cast<char>(longer.back() | 0x80);
+    longer.push_back(0);
+    std::string_view refused(longer);
+    CHECK_FALSE(detail::take_varint(refused, read));
+  }
+  for (const int last : {2, 0x7f, 0x81}) {
+    const auto beyond = std::string(9, '\xff') + static_cast<char>(last) + '\0';
+    std::string_view refused(beyond);
+    std::uint64_t read = 0;
+    CHECK_FALSE(detail::take_varint(refused, read));
   }
 }
 

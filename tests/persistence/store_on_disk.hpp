@@ -1,5 +1,4 @@
-// A store as a test sees it from outside: its RocksDB opened behind cairn's back, its files, and a process that dies with it
-// open.
+// A store as a test sees it from outside: its files, and the errors of those that open it.
 #pragma once
 
 #include "journal_conformance.hpp"
@@ -7,25 +6,40 @@
 #include "../other_process.hpp"
 #include "../temporary_folder.hpp"
 
-#include <cairn/rocksdb_journal.hpp>
+#include "../../persistence/store/store_environment.hpp"
+
+#include <cairn/maintenance.hpp>
+#include <cairn/store.hpp>
 
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
-#include <rocksdb/db.h>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace cairn::tests {
 
 namespace fs = std::filesystem;
 
-inline const rocksdb_options small{
+inline const store_options small{
     .durability = durability::buffered, .block_cache_mib = 8, .index_events_in_memory_max = 1'000'000};
 
-inline rocksdb_options with_index_of(std::uint64_t events) {
+inline store_options with_index_of(std::uint64_t events) {
   auto options = small;
   options.index_events_in_memory_max = events;
   return options;
+}
+
+/// A store whose log soon has many segments.
+inline std::unique_ptr<store> open_with_tiny_segments(const fs::path& folder, const store_options& options = small) {
+  auto environment = detail::usual_environment();
+  environment.segment_bytes = 4096;
+  environment.unprepared_bytes = 1024;
+  return detail::open_embedded_store(folder, options, environment);
 }
 
 /// The error that `work` throws: its kind and what it says.
@@ -38,47 +52,10 @@ std::pair<std::optional<errc>, std::string> failure_of(Work work) {
 }
 
 inline auto failure_of_opening(const fs::path& folder) {
-  return failure_of([&] { rocksdb_journal(folder, small); });
+  return failure_of([&] { open_store(folder, small); });
 }
 
 inline bool mentions(const std::string& text, std::string_view words) { return text.find(words) != std::string::npos; }
-
-/// The store's RocksDB, opened behind cairn's back.
-class raw_database {
-public:
-  explicit raw_database(const fs::path& folder) {
-    std::vector<std::string> names;
-    REQUIRE(rocksdb::DB::ListColumnFamilies({}, folder.string(), &names).ok());
-    std::vector<rocksdb::ColumnFamilyDescriptor> families;
-    for (const auto& name : names) families.emplace_back(name, rocksdb::ColumnFamilyOptions());
-    std::vector<rocksdb::ColumnFamilyHandle*> handles;
-    rocksdb::DB* db = nullptr;
-    REQUIRE(rocksdb::DB::Open({}, folder.string(), families, &handles, &db).ok());
-    db_.reset(db);
-    for (std::size_t i = 0; i < names.size(); ++i) handles_[names[i]] = handles[i];
-  }
-  ~raw_database() {
-    for (const auto& [name, handle] : handles_) db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
-  }
-
-  void put(const std::string& family, const std::string& key, const std::string& value) {
-    REQUIRE(db_->Put({}, handles_.at(family), key, value).ok());
-  }
-  void remove(const std::string& family, const std::string& key) { REQUIRE(db_->Delete({}, handles_.at(family), key).ok()); }
-  std::vector<std::pair<std::string, std::string>> all(const std::string& family) {
-    std::vector<std::pair<std::string, std::string>> pairs;
-    const std::unique_ptr<rocksdb::Iterator> iterator(db_->NewIterator({}, handles_.at(family)));
-    for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
-      pairs.emplace_back(iterator->key().ToString(), iterator->value().ToString());
-    }
-    return pairs;
-  }
-  void drop(const std::string& family) { REQUIRE(db_->DropColumnFamily(handles_.at(family)).ok()); }
-
-private:
-  std::unique_ptr<rocksdb::DB> db_;
-  std::map<std::string, rocksdb::ColumnFamilyHandle*> handles_;
-};
 
 inline std::string contents(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -89,24 +66,20 @@ inline void overwrite(const fs::path& file, std::string_view bytes) {
   std::ofstream(file, std::ios::binary | std::ios::trunc).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
-/// The largest write-ahead log of a store.
-inline fs::path write_ahead_log(const fs::path& folder) {
-  fs::path largest;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() != ".log") continue;
-    if (largest.empty() || fs::file_size(largest) < entry.file_size()) largest = entry.path();
-  }
-  return largest;
-}
-
 inline void copy_store(const fs::path& from, const fs::path& to) {
   fs::remove_all(to);
   fs::copy(from, to, fs::copy_options::recursive);
 }
 
+inline std::size_t entries_of(const fs::path& folder) {
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), {}));
+}
+
+inline fs::path first_segment(const fs::path& folder) { return folder / "log" / detail::segment_name(position{1}); }
+
 /// Three aggregates take turns, one event a call: the n-th record is version (n - 1) / 3 + 1 of product n % 3.
-inline void append_in_turns(journal& journal, std::uint64_t events) {
-  for (std::uint64_t n = 1; n <= events; ++n) {
+inline void append_in_turns(journal& journal, std::uint64_t events, std::uint64_t from = 1) {
+  for (std::uint64_t n = from; n <= events; ++n) {
     append(journal, {"product", std::to_string(n % 3)}, (n - 1) / 3, {"event " + std::to_string(n)});
   }
 }
@@ -126,7 +99,5 @@ inline void check_turns(const journal& journal, std::uint64_t events) {
     CHECK(journal.highest({"product", id}) == version{records.size()});
   }
 }
-
-inline constexpr std::uint64_t events_before_the_crash = 500;
 
 }  // namespace cairn::tests

@@ -4,8 +4,8 @@
 #include "temporary_folder.hpp"
 
 #include <cairn/actors/recovery.hpp>
-#include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
+#include <cairn/store.hpp>
 
 #include <doctest/doctest.h>
 
@@ -110,7 +110,7 @@ struct Account {
 
 /// A runtime over a store on disk that remembers what it was warned of.
 struct program {
-  explicit program(const std::filesystem::path& folder) : store(rocksdb_journal(folder)), application(options()) {}
+  explicit program(const std::filesystem::path& folder) : store(open_store(folder)), application(options()) {}
 
   runtime_options options() {
     runtime_options options{.journal = store};

@@ -2,8 +2,8 @@
 #include "product.hpp"
 #include "temporary_folder.hpp"
 
-#include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
+#include <cairn/store.hpp>
 
 #include <doctest/doctest.h>
 
@@ -30,7 +30,7 @@ void check_repeat(runtime& runtime, const char* where) {
 TEST_CASE("a repeated command is known after a snapshot, a passivation and a restart") {
   const temporary_folder folder;
   const auto options = [&] {
-    return runtime_options{.journal = rocksdb_journal(folder.path()),
+    return runtime_options{.journal = open_store(folder.path()),
                            .bounds = {.snapshot_every_events = 2, .live_aggregates_max = 1, .directories = 1}};
   };
   {
@@ -55,7 +55,7 @@ TEST_CASE("a process that dies without a word loses nothing that it was answered
   REQUIRE(child >= 0);
   if (child == 0) {
     // Nothing is closed, nothing flushed: the kernel takes the process away.
-    runtime runtime{{.journal = rocksdb_journal(folder.path())}};
+    runtime runtime{{.journal = open_store(folder.path())}};
     runtime.ask<Product>("1", Enrol{});
     for (int command = 0; command < commands; ++command) {
       runtime.ask<Product>("1", AddStock{1}, {.command_id = std::to_string(command)});
@@ -72,7 +72,7 @@ TEST_CASE("a process that dies without a word loses nothing that it was answered
   ::waitpid(child, &status, 0);
   REQUIRE(WIFSIGNALED(status));
 
-  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
+  runtime runtime{{.journal = open_store(folder.path())}};
   const auto found = runtime.state<Product>("1");
   CHECK(found.version == version{commands + 1});
   CHECK(found.state.count == commands);
@@ -85,14 +85,14 @@ TEST_CASE("a process that dies without a word loses nothing that it was answered
 TEST_CASE("a drained runtime starts again from snapshots alone") {
   const temporary_folder folder;
   {
-    runtime runtime{{.journal = rocksdb_journal(folder.path())}};
+    runtime runtime{{.journal = open_store(folder.path())}};
     for (int product = 0; product < 50; ++product) {
       runtime.ask<Product>(std::to_string(product), Enrol{product});
       runtime.ask<Product>(std::to_string(product), AddStock{1});
     }
     runtime.drain();
   }
-  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
+  runtime runtime{{.journal = open_store(folder.path())}};
   for (int product = 0; product < 50; ++product) {
     CHECK(runtime.state<Product>(std::to_string(product)).state.count == product + 1);
   }

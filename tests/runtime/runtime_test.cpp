@@ -3,8 +3,8 @@
 #include "temporary_folder.hpp"
 
 #include <cairn/memory_journal.hpp>
-#include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
+#include <cairn/store.hpp>
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -147,7 +147,7 @@ void Odd::msgpack_unpack(const msgpack::object&) {
 
 TEST_CASE("the four rows: count 2 at version 4, 5 at version 3, on a store on disk") {
   const temporary_folder folder;
-  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
+  runtime runtime{{.journal = open_store(folder.path())}};
   runtime.ask<Product>("1", Enrol{});
   runtime.ask<Product>("1", AddStock{3});
   runtime.ask<Product>("1", AddStock{2});
@@ -219,7 +219,7 @@ TEST_CASE("a command may answer something besides its events, and a repeat gets 
   const temporary_folder folder;
   const command_options named{.command_id = "reservation 1"};
   {
-    runtime runtime{{.journal = rocksdb_journal(folder.path())}};
+    runtime runtime{{.journal = open_store(folder.path())}};
     const auto first = runtime.ask<Hall>("a", Reserve{4}, named);
     CHECK(first.result.number == "T1");
     CHECK(first.result.left == 6);
@@ -228,7 +228,7 @@ TEST_CASE("a command may answer something besides its events, and a repeat gets 
     CHECK(none.events == 0);
     CHECK(none.result.number == "none");
   }
-  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
+  runtime runtime{{.journal = open_store(folder.path())}};
   const auto repeat = runtime.ask<Hall>("a", Reserve{4}, named);
   CHECK(repeat.repeated);
   CHECK(repeat.result.number == "T1");
@@ -599,7 +599,7 @@ TEST_CASE("draining leaves no snapshot where none is wanted") {
 
 TEST_CASE("many threads on one aggregate: every command is carried out once, one at a time") {
   const temporary_folder folder;
-  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
+  runtime runtime{{.journal = open_store(folder.path())}};
   runtime.ask<Product>("1", Enrol{0});
   std::vector<std::thread> threads;
   std::mutex mutex;

@@ -2,8 +2,8 @@
 #include "product.hpp"
 #include "temporary_folder.hpp"
 
-#include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
+#include <cairn/store.hpp>
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -45,7 +45,7 @@ TEST_CASE("a history of 100,000 events is recovered from its snapshot, read whol
   const temporary_folder folder;
   constexpr int events = 100'000;
   {
-    runtime runtime{{.journal = rocksdb_journal(folder.path())}};
+    runtime runtime{{.journal = open_store(folder.path())}};
     runtime.ask<Product>("1", Enrol{});
     const int accepted = in_window(events - 1, [&](int, asio::io_context& io, auto done) {
       runtime.ask<Product>("1", AddStock{1}, asio::bind_executor(io, [done](boost::system::error_code code, answer<> answer) {
@@ -57,7 +57,7 @@ TEST_CASE("a history of 100,000 events is recovered from its snapshot, read whol
     CHECK(runtime.statistics().snapshots_saved <= events / 500);
     CHECK(runtime.statistics().failed_snapshots == 0);
   }
-  runtime runtime{{.journal = rocksdb_journal(folder.path())}};
+  runtime runtime{{.journal = open_store(folder.path())}};
   CHECK(runtime.state<Product>("1").state.count == events - 1);
   CHECK(runtime.statistics().events_recovered == 0);  // the last boundary is the end
   for (const std::uint64_t at : {1ULL, 499ULL, 500ULL, 501ULL, 77'777ULL, 100'000ULL}) {
@@ -72,7 +72,7 @@ TEST_CASE("100,000 aggregates live at once, and all come back after a restart") 
   const temporary_folder folder;
   constexpr int products = 100'000;
   {
-    runtime runtime{{.journal = rocksdb_journal(folder.path())}};
+    runtime runtime{{.journal = open_store(folder.path())}};
     const int accepted = in_window(products, [&](int product, asio::io_context& io, auto done) {
       runtime.ask<Product>(
           std::to_string(product), Enrol{product},
@@ -81,7 +81,7 @@ TEST_CASE("100,000 aggregates live at once, and all come back after a restart") 
     REQUIRE(accepted == products);
     CHECK(runtime.statistics().live_aggregates == products);
   }
-  runtime runtime{{.journal = rocksdb_journal(folder.path()), .bounds = {.live_aggregates_max = 10'000}}};
+  runtime runtime{{.journal = open_store(folder.path()), .bounds = {.live_aggregates_max = 10'000}}};
   const int right = in_window(products, [&](int product, asio::io_context& io, auto done) {
     runtime.state<Product>(std::to_string(product),
                            asio::bind_executor(io, [done, product](boost::system::error_code code, versioned<Product> seen) {

@@ -1,7 +1,7 @@
 // Snapshots whose state their events make are counted, those that recovery passes over as well, and one that is wrong is named.
 #include <cairn/memory_journal.hpp>
-#include <cairn/rocksdb_journal.hpp>
 #include <cairn/runtime.hpp>
+#include <cairn/store.hpp>
 #include <cairn/verified_log.hpp>
 
 #include "product.hpp"
@@ -260,7 +260,7 @@ TEST_CASE("snapshots that recovery passes over are counted and do no harm") {
 
 TEST_CASE("a store that a runtime is writing to is verified meanwhile") {
   const auto folder = temporary_folder();
-  const std::shared_ptr<journal> store = rocksdb_journal(folder.path(), {.durability = durability::buffered});
+  const std::shared_ptr<journal> store = open_store(folder.path(), {.durability = durability::buffered});
   cairn::runtime runtime{{.journal = store, .bounds = {.snapshot_every_events = 5}}};
   std::atomic<bool> done{false};
   std::thread writer([&] {

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Deliberate mistakes in cairn, to show that the simulation finds them: one wrong line each, where the right one is easy to miss.
+"""Deliberate mistakes in cairn, to show that the tests find them: one wrong line each, where the right one is easy
+to miss. The simulation finds most of them; a mutation that it cannot see names the test program that does.
 
-    mutations.py list                       name;source of each mutation, one a line, for the build
+    mutations.py list                       name|source|test of each mutation, for the build
     mutations.py write NAME INTO            the source with the mistake in it
     mutations.py hunt --bin FOLDER [--first SEED] [--seeds N]
-                                            runs the simulation of each mutant until it finds out, and prints a table
+                                            runs each mutant until a test fails, and prints a table
 
 A mutation that no longer fits its source is an error: then the source has changed, and the mutation must follow.
 """
@@ -22,14 +23,20 @@ AGGREGATE = "actors/aggregate_actor.cpp"
 DIRECTORY = "actors/directory_actor.cpp"
 JOURNAL = "actors/journal_actor.cpp"
 RECOVERY = "actors/recovery.cpp"
-STORE = "persistence/memory_journal.cpp"
+STORE = "persistence/store/embedded_store.cpp"
+WRITER = "persistence/log/log_writer.cpp"
+SCAN = "persistence/log/log_scan.cpp"
+FOLDER = "persistence/log/store_folder.cpp"
+INDEX = "persistence/derived/index.cpp"
+SIMULATION = "simulation_hunt"
 
 
 @dataclass
 class Mutation:
     name: str
     source: str
-    changes: list  # of (what stands there once, what the mistake puts in its place)
+    changes: list  # of (the right text, which the source has once, and the wrong one)
+    test: str = SIMULATION  # the target whose test program the mutant is linked into
 
 
 MUTATIONS = [
@@ -52,7 +59,7 @@ MUTATIONS = [
         "    if (known.is == status::live) {\n      touch(known);",
         "    if (known.is != status::waiting) {\n      if (known.is == status::live) touch(known);")]),
     Mutation("gap_in_positions", STORE, [(
-        "      from = from + 1;\n", "      from = from + (here.value % 50 == 49 ? 2 : 1);\n")]),
+        "        from = from + 1;\n", "        from = from + (where.value % 50 == 49 ? 2 : 1);\n")]),
     Mutation("answer_before_what_it_saw_is_durable", AGGREGATE, [(
         "  if (!crew_.journal) return operation::complete(",
         "  if (!crew_.journal || asked->held.events == 0) return operation::complete(")]),
@@ -87,6 +94,53 @@ MUTATIONS = [
     Mutation("repeat_told_the_present_version", AGGREGATE, [("    answer.version = first->last;\n", "")]),
     Mutation("recorded_at_follows_the_clock_back", AGGREGATE, [(
         "  const auto recorded_at = std::max(now, recorded_at_);", "  const auto recorded_at = now;")]),
+    # The log
+    Mutation("commit_not_synced", WRITER, [("  if (options_.synced) sync_file(*opened_, path_);\n", "")]),
+    Mutation("failed_sync_repeated", WRITER, [(
+        "  if (options_.synced) sync_file(*opened_, path_);\n",
+        "  for (int attempt = 0; options_.synced && attempt < 2; ++attempt) {\n"
+        "    try {\n"
+        "      sync_file(*opened_, path_);\n"
+        "      break;\n"
+        "    } catch (const error&) {\n"
+        "      if (attempt == 1) throw;\n"
+        "    }\n"
+        "  }\n")]),
+    Mutation("failed_sync_forgotten", WRITER, [("    background_failure_ = failure.detail();\n    throw;", "    throw;")]),
+    Mutation("end_of_log_not_written_again", STORE, [(
+        "    detail::make_end_durable(folder_, *segments_);\n", "")]),
+    Mutation("end_mark_not_written_again", WRITER, [(
+        "  if (last > 0 && marked < segment.first) {", "  if (false) {\n    (void)last;")]),
+    Mutation("name_of_segment_not_synced", WRITER, [("  sync_names(log);\n  mark_finished(", "  mark_finished(")]),
+    Mutation("found_names_not_synced", FOLDER, [("  sync_names(*log_);\n  sync_names(*root_);\n}", "}")]),
+    Mutation("end_mark_before_the_next_segment", WRITER, [
+        ("  auto next = take_next_segment();\n",
+         "  mark_finished(*opened_, path_, segment_.base, place_);\n  auto next = take_next_segment();\n"),
+        ("  sync_names(log);\n  mark_finished(*opened_, path_, segment_.base, place_);\n", "  sync_names(log);\n")]),
+    Mutation("torn_tail_is_damage", SCAN, [(
+        "    if (!interrupted) fail_at_damage(found, commit, problem);", "    fail_at_damage(found, commit, problem);")]),
+    Mutation("torn_commit_not_cut_off", WRITER, [("  if (end.torn) drop_torn();\n", "")]),
+    Mutation("chain_not_continued", WRITER, [("  header.previous = head_;", "  header.previous = segment_.previous;")]),
+    Mutation("segment_begun_before_the_last_is_synced", WRITER, [(
+        "  if (!options_.synced) sync_committed();\n  durable_ =", "  durable_ =")]),
+    Mutation("index_ahead_of_the_log", STORE, [("if (writer) writer->sync_committed();", "(void)writer;")]),
+    Mutation("mark_of_another_commit", STORE, [(
+        "{through, address, first, head_, builder_.head()}", "{through, address, first, builder_.head(), builder_.head()}")]),
+    Mutation("mark_ahead_of_its_generation", INDEX, [(
+        "  if (previous_->places) {  // the last attempt failed\n",
+        "  if (previous_->places) {  // the last attempt failed\n    previous_->mark = current_->mark;\n")]),
+    Mutation("append_in_doubt_is_read", STORE, [("in_doubt_.emplace(stream);", "(void)stream;")]),
+    Mutation("damage_is_a_torn_tail", SCAN, [(
+        "was_durable = next <= follows.durable || (request_.high_water && next <= request_.high_water->through);",
+        "was_durable = false;")], "corruption_tests"),
+    Mutation("walk_does_not_check_its_end", SCAN, [("    require_high_water();\n", "")], "corruption_tests"),
+    Mutation("missing_segment_not_noticed", SCAN, [(
+        "    if (segment_ + 1 == files_.count() && !files_.refresh()) {\n",
+        "    if (segment_ + 1 == files_.count() && !files_.refresh()) return finding::end;\n    if (false) {\n")],
+             "corruption_tests"),
+    Mutation("lock_not_taken", FOLDER, [(
+        "  auto held = lock(*root);\n  store_folder opened(",
+        "  std::unique_ptr<file_lock> held;\n  store_folder opened(")], "persistence_tests"),
 ]
 
 
@@ -107,27 +161,49 @@ def write(mutation, into):
     pathlib.Path(into).write_text(text, encoding="utf-8")
 
 
-def hunt_one(name, options):
-    """How many seeds it took, and what was found; None where it was not caught."""
-    command = [str(options.bin / name), "--first", str(options.first), "--seeds", str(options.seeds)]
+def run_test(name, options):
+    """The first test case that fails; None if none does."""
+    run = run_program([str(options.bin / name), "--no-colors"])
+    if run.returncode == 0:
+        return None
+    found = next((line.removeprefix("TEST CASE:").strip() for line in run.stdout.splitlines()
+                  if line.startswith("TEST CASE:")), f"the program ended with {run.returncode}")
+    return "-", found[:110]
+
+
+def run_program(command):
     env = {name: value for name, value in os.environ.items() if not name.startswith("CAIRN_SIMULATION_")}
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=600, env=env)
+        return subprocess.run(command, capture_output=True, text=True, timeout=600, env=env)
     except subprocess.TimeoutExpired:
         sys.exit(f"mutations.py: no end after ten minutes: {' '.join(command)}")
+
+
+def hunt_one(name, options):
+    """How many seeds it took, and what was found; None if it was not caught."""
+    command = [str(options.bin / name), "--first", str(options.first), "--seeds", str(options.seeds)]
+    run = run_program(command)
     if run.returncode not in (0, 1):
         sys.exit(f"mutations.py: {' '.join(command)} ended with {run.returncode}:\n{run.stderr}")
     seeds, _, what = run.stdout.strip().partition(" ")
     return (seeds, what) if run.returncode == 0 else None
 
 
+def hunt_mutant(mutation, options):
+    name = f"mutant_{mutation.name}"
+    return hunt_one(name, options) if mutation.test == SIMULATION else run_test(name, options)
+
+
 def hunt(options):
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         control = pool.submit(hunt_one, "unmutated", options)
-        caught = list(pool.map(lambda mutation: hunt_one(f"mutant_{mutation.name}", options), MUTATIONS))
+        caught = list(pool.map(lambda mutation: hunt_mutant(mutation, options), MUTATIONS))
     print(f"{'mutation':<42} {'caught':<7} {'seeds':>6}  by")
     for mutation, found in zip(MUTATIONS, caught):
-        seeds, what = found or ("-", f"nothing in {options.seeds} seeds from {options.first} on")
+        nothing = f"nothing in {options.seeds} seeds from {options.first} on"
+        seeds, what = found or ("-", nothing if mutation.test == SIMULATION else f"nothing in {mutation.test}")
+        if mutation.test != SIMULATION:
+            what = f"{mutation.test}: {what}"
         print(f"{mutation.name:<42} {'yes' if found else 'NO':<7} {seeds:>6}  {what}")
     missed = caught.count(None)
     print(f"{len(MUTATIONS) - missed} of {len(MUTATIONS)} mutations caught")
@@ -146,10 +222,10 @@ def main():
     hunting = verbs.add_parser("hunt")
     hunting.add_argument("--bin", type=pathlib.Path, required=True)
     hunting.add_argument("--first", type=int, default=int(os.environ.get("CAIRN_TEST_FIRST") or 1))
-    hunting.add_argument("--seeds", type=int, default=int(os.environ.get("CAIRN_TEST_SEEDS") or 1000))
+    hunting.add_argument("--seeds", type=int, default=int(os.environ.get("CAIRN_TEST_SEEDS") or 3000))
     options = parser.parse_args()
     if options.verb == "list":
-        print(";".join(f"{mutation.name}|{mutation.source}" for mutation in MUTATIONS))
+        print(";".join(f"{mutation.name}|{mutation.source}|{mutation.test}" for mutation in MUTATIONS))
     elif options.verb == "write":
         write(find(options.name), options.into)
     else:

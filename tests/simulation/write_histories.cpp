@@ -40,8 +40,12 @@ std::pair<std::string, bool> make_history(std::uint64_t number, std::uint64_t se
 
 std::pair<std::string, bool> simulate_history(std::uint64_t seed) {
   const stock::ProductWorkload workload;
-  const auto report = cairn::testkit::simulate<stock::Product>(workload, {}, {seed, 1});
-  return {cairn::testkit::simulated_history<stock::Product>(workload, seed), report.passed()};
+  // Each of these faults leaves many commands with an unknown outcome. Porcupine tries each of them with and without its effect,
+  // and does not come to an end with many.
+  cairn::testkit::faults rates;
+  rates.failed_sync = rates.failed_write = rates.full_disk = rates.failed_open = rates.torn_write = rates.power_cut = 0;
+  const auto report = cairn::testkit::simulate<stock::Product>(workload, rates, {seed, 1});
+  return {cairn::testkit::simulated_history<stock::Product>(workload, seed, rates), report.passed()};
 }
 
 int write_histories(const std::filesystem::path& folder, std::uint64_t made, std::uint64_t simulated, std::uint64_t seed) {

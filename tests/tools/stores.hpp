@@ -3,8 +3,10 @@
 
 #include "../temporary_folder.hpp"
 
-#include <cairn/journal_export.hpp>
-#include <cairn/rocksdb_journal.hpp>
+#include "../../persistence/store/store_environment.hpp"
+
+#include <cairn/maintenance.hpp>
+#include <cairn/store.hpp>
 
 #include <array>
 #include <doctest/doctest.h>
@@ -20,8 +22,16 @@ namespace cairn::tests {
 
 namespace fs = std::filesystem;
 
-inline std::unique_ptr<rocksdb_store> open_store(const fs::path& folder, durability how = durability::buffered) {
-  return rocksdb_journal(folder, {.durability = how, .block_cache_mib = 8});
+inline std::unique_ptr<cairn::store> open_store(const fs::path& folder, durability durability = durability::buffered) {
+  return cairn::open_store(folder, {.durability = durability, .block_cache_mib = 8});
+}
+
+/// A store whose log soon has many segments.
+inline std::unique_ptr<cairn::store> open_with_small_segments(const fs::path& folder, std::uint64_t segment_bytes = 64 << 10) {
+  auto environment = detail::usual_environment();
+  environment.segment_bytes = segment_bytes;
+  environment.unprepared_bytes = segment_bytes / 4;
+  return detail::open_embedded_store(folder, {.durability = durability::buffered, .block_cache_mib = 8}, environment);
 }
 
 /// An event with all that its record says.
@@ -102,15 +112,15 @@ inline std::vector<std::string> bodies(const journal& store) {
   return all;
 }
 
-inline std::string export_of(const rocksdb_store& store, export_format format = export_format::ndjson) {
+inline std::string export_of(const fs::path& folder, export_format format = export_format::ndjson) {
   std::ostringstream out;
-  CHECK(store.export_to(out, {.format = format, .progress = {}}) == store.head());
+  export_store(folder, out, {.format = format, .progress = {}});
   return out.str();
 }
 
 inline chain_head import(const std::string& exported, const fs::path& folder) {
   std::istringstream in(exported);
-  return import_rocksdb_journal(in, folder);
+  return import_store(in, folder);
 }
 
 inline std::vector<std::string> lines_of(const std::string& text) {

@@ -1,8 +1,10 @@
 // A file that is there whole or not at all, and that is known to be writable before the work begins.
 #pragma once
 
+#include "output_buffer.hpp"
+
 #include <filesystem>
-#include <fstream>
+#include <optional>
 #include <ostream>
 #include <stdexcept>
 #include <string_view>
@@ -17,10 +19,11 @@ public:
 
 class output_file {
 public:
-  /// Makes `path`.part-XXXXXX, or opens `path` itself where it is no ordinary file (a pipe, say). Throws bad_input, with the
-  /// reason.
-  explicit output_file(std::filesystem::path path);
-  /// Takes the part away where finish() has not been called.
+  /// Makes `path`.unfinished-XXXXXX and removes those that killed programs left, or opens `path` itself if it is no ordinary file
+  /// (a pipe, say). Waiting for its reader ends when the descriptor `wake` has something to read; -1: nothing ends it. Throws
+  /// bad_input, with the reason.
+  explicit output_file(std::filesystem::path path, int wake = -1);
+  /// Removes the unfinished file if finish() was not called.
   ~output_file();
   output_file(const output_file&) = delete;
   output_file& operator=(const output_file&) = delete;
@@ -34,13 +37,17 @@ public:
   bool direct() const { return direct_; }
 
 private:
-  void make_part();
+  void remove_leftovers() const;
+  bool make_unfinished(const std::filesystem::path& name);
+  void close() noexcept;
   [[noreturn]] void fail(int reason) const;
 
   std::filesystem::path path_;
   bool direct_ = false;
-  std::filesystem::path part_;  // empty where there is none, or no more
-  std::ofstream stream_;
+  std::filesystem::path unfinished_;  // empty if there is none, or no more
+  int file_ = -1;                     // an unfinished file is locked while it is open
+  std::optional<output_buffer> buffer_;
+  std::ostream stream_;
 };
 
 }  // namespace command_line

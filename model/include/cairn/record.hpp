@@ -55,6 +55,9 @@ struct record_view {
   std::string_view encoded_keys;
   std::string_view result;
   std::string_view payload;
+  /// The tag of an extension without which this record cannot be understood, because a newer program wrote it; 0 if there is
+  /// none. A journal does not hand such a record out.
+  std::uint64_t critical_extension = 0;
   /// The whole body, for passing on unchanged.
   std::string_view body;
 };
@@ -69,6 +72,9 @@ void encode_frame(std::string& out, const unrecorded_event& event);
 /// Takes the next frame's body off the front of `frames`. False where nothing is left.
 /// Throws error(errc::corrupt_record) where the frame is cut short.
 bool next_frame(std::string_view& frames, std::string_view& body);
+
+/// Throws error(errc::unknown_format) if `record` has an extension without which it cannot be understood.
+void require_understood(const record_view& record);
 
 /// Reads a body. Throws error(errc::corrupt_record), naming the position and what it could not read.
 record_view decode_record(position where, std::string_view body);

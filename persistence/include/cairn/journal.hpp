@@ -8,6 +8,7 @@
 #include <cairn/record.hpp>
 #include <cairn/snapshot_store.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -81,6 +82,14 @@ public:
 
   /// Where the snapshots of these aggregates are kept. Lives as long as the journal.
   virtual snapshot_store& snapshots() = 0;
+
+  /// Makes the caller the only writer, until release(). Returns false if there is one. A runtime does this, so that a second
+  /// runtime over the same object is refused.
+  bool claim() noexcept { return !claimed_.exchange(true); }
+  void release() noexcept { claimed_ = false; }
+
+private:
+  std::atomic<bool> claimed_ = false;
 };
 
 }  // namespace cairn

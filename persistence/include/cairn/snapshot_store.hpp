@@ -29,7 +29,8 @@ struct snapshot_view {
 using snapshot_visitor = std::function<bool(const snapshot_view&)>;
 
 /// Thread safety: every member from any thread, at any time.
-/// Errors: error(errc::journal_unavailable) where the store cannot read or write. An exception of the visitor passes through.
+/// Errors: error(errc::journal_unavailable) if the store cannot read or write, error(errc::corrupt_store) if a stored snapshot is
+/// damaged. An exception of the visitor passes through.
 class snapshot_store {
 public:
   virtual ~snapshot_store() = default;
