@@ -173,7 +173,7 @@ private:
   std::vector<std::string> findings_;
 };
 
-std::uint64_t rounds() { return setting("CAIRN_TEST_ROUNDS", 1); }
+std::uint64_t rounds() { return std::max<std::uint64_t>(1, setting("CAIRN_TEST_ROUNDS", 50) / 50); }
 
 /// So much of the bits or lengths is read by all readers.
 std::uint64_t read_by_all_of(std::uint64_t usual) { return std::max<std::uint64_t>(usual / rounds(), 1); }
