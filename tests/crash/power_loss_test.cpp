@@ -194,7 +194,7 @@ void stop_twice(durability how, testkit::random& random, tally& counts) {
   machine.segment_bytes = 2048;
   witness appended(300);
   const auto moments = moments_of(machine, appended, [&] { small_run(machine, appended, how, {6, 3}); });
-  const auto stride = std::max<std::uint64_t>(1, 200 / setting("CAIRN_TEST_ROUNDS", 50));
+  const auto stride = std::max<std::uint64_t>(1, 400 / setting("CAIRN_TEST_ROUNDS", 50));
   for (auto place = random.below(stride); place < moments.size(); place += stride) {
     for (const auto& first : {ending{std::nullopt}, ending{remains::sectors}, ending{remains::prefix}}) {
       auto after_first = appended;
