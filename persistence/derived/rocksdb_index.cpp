@@ -66,9 +66,16 @@ public:
     check(database_.db().IngestExternalFile(database_.index(), {path}, ingest));
   }
 
-  // Read together, because each look-up is a few cache misses.
+  // Many are read together, because each look-up is a few cache misses.
   void newest_versions(std::span<const stream_view> streams, std::vector<std::uint64_t>& versions) const override {
     const auto count = streams.size();
+    versions.clear();
+    if (count == 1) {
+      rocksdb::PinnableSlice value;
+      const auto status = database_.db().Get(rocksdb::ReadOptions(), database_.index(), newest_key(streams[0]), &value);
+      versions.push_back(version_in(streams[0], status, value));
+      return;
+    }
     std::vector<std::string> keys(count);
     std::vector<rocksdb::Slice> key_slices(count);
     std::vector<rocksdb::PinnableSlice> values(count);
@@ -78,7 +85,6 @@ public:
       key_slices[i] = keys[i];
     }
     database_.db().MultiGet(rocksdb::ReadOptions(), database_.index(), count, key_slices.data(), values.data(), statuses.data());
-    versions.clear();
     for (std::size_t i = 0; i < count; ++i) versions.push_back(version_in(streams[i], statuses[i], values[i]));
   }
 

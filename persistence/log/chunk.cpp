@@ -102,6 +102,7 @@ chunk_reader::chunk_reader(std::string_view value) : value_(value) {
   count_ = load<std::uint32_t>(value, count_at);
   if (first_ == position{}) fail("says that it starts at position 0");
   if (count_ == 0 || count_ > chunk_records_max) fail("claims " + std::to_string(count_) + " records");
+  if (count_ > 1 && value.size() > chunk_bytes_max) fail("has more than 4,096 bytes");
 }
 
 std::uint32_t chunk_reader::length() const {

@@ -54,6 +54,8 @@ public:
     left_.remove_prefix(text.size());
     return same;
   }
+  /// What is left, without the checksum at the end.
+  std::string_view left() const { return left_.substr(0, left_.size() - 8); }
 
 private:
   std::string_view left_;
@@ -133,7 +135,7 @@ header_problem decode_identity(std::string_view bytes, store_identity& identity)
   identity.id = read.take<store_id>();
   identity.created = timestamp{std::chrono::microseconds{read.take<std::int64_t>()}};
   identity.partition = read.take<std::uint32_t>();
-  return header_problem::none;
+  return is_blank(read.left()) ? header_problem::none : header_problem::damaged;
 }
 
 std::string encode_segment_header(const segment_header& header) {
@@ -169,13 +171,13 @@ header_problem decode_segment_header(std::string_view bytes, segment_header& hea
   header.store.id = read.take<store_id>();
   header.store.created = timestamp{std::chrono::microseconds{read.take<std::int64_t>()}};
   header.store.partition = read.take<std::uint32_t>();
-  read.take<std::uint32_t>();
+  const auto reserved = read.take<std::uint32_t>();
   header.number = read.take<std::uint64_t>();
   header.first = position{read.take<std::uint64_t>()};
   header.base = read.take<std::uint64_t>();
   header.epoch = read.take<std::uint64_t>();
   header.previous = read.take<digest>();
-  return header_problem::none;
+  return reserved == 0 && is_blank(read.left()) ? header_problem::none : header_problem::damaged;
 }
 
 namespace {
@@ -241,7 +243,8 @@ header_problem decode_commit_header(std::string_view bytes, std::uint64_t addres
   header.partition = read.take<std::uint32_t>();
   header.epoch = read.take<std::uint64_t>();
   header.extension_bytes = read.take<std::uint32_t>();
-  if (critical != 0 || reserved != 0) return header_problem::too_new;
+  if (critical != 0) return header_problem::too_new;
+  if (reserved != 0 || !is_blank(read.left()) || header.durable >= header.first) return header_problem::damaged;
   const bool has_records = header.is == commit_header::kind::records && header.records > 0;
   const bool ends_segment =
       header.is == commit_header::kind::end_of_segment && header.records == 0 && header.chunk_bytes == 0 && header.blanks == 0;
@@ -320,7 +323,7 @@ std::optional<high_water_mark> decode_high_water(std::string_view bytes) {
   mark.store = read.take<store_id>();
   mark.through = position{read.take<std::uint64_t>()};
   mark.hash = read.take<digest>();
-  return mark;
+  return is_blank(read.left()) ? std::optional(mark) : std::nullopt;
 }
 
 }  // namespace cairn::detail

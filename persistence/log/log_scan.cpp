@@ -64,6 +64,7 @@ commit_reader::finding commit_reader::look(stored_commit& found) {
       return finding::commit;
     }
     pass(found);
+    if (!is_blank_from(0)) fail(files_, here_.address, "there are bytes behind the end of the segment");
     if (segment_ + 1 == files_.count() && !files_.refresh()) {
       fail(files_, found.address,
            "the segment is finished, and the one after it is missing: it holds the records from position " +

@@ -176,6 +176,7 @@ void log_writer::sync_committed() {
   require_no_failure();
   std::unique_lock lock(mutex_);
   const auto segment = segment_file_;  // those before it are durable
+  const auto through = reached_.through;
   lock.unlock();
   try {
     sync_file(*segment, store_.path());
@@ -184,6 +185,8 @@ void log_writer::sync_committed() {
     background_failure_ = failure.detail();
     throw;
   }
+  lock.lock();
+  synced_through_ = through;
 }
 
 bool log_writer::is_room_for(std::uint64_t bytes) const {
@@ -244,6 +247,7 @@ std::unique_ptr<file> log_writer::take_next_segment() {
 void log_writer::publish() {
   const std::lock_guard lock(mutex_);
   reached_ = {position{place_.next.value - 1}, head_};
+  durable_ = std::max(durable_, synced_through_);
   filled_ = place_.address - segment_.base;
   const auto enough = has_space_ ? options_.segment_bytes / 2 : options_.unprepared_bytes;
   const bool wanted = options_.synced && options_.threads && preparation_ == preparation::none && filled_ > enough;

@@ -100,6 +100,7 @@ private:
   reached noted_;
   std::shared_ptr<file> segment_file_;  // the last segment
   std::uint64_t filled_ = 0;            // its bytes
+  position synced_through_;             // by sync_committed()
   std::string background_failure_;
   enum class preparation { none, wanted, ready, impossible } preparation_ = preparation::none;
   bool is_needed_now_ = false;  // the writer waits for the next segment

@@ -120,6 +120,9 @@ public:
   io_status open(const std::string& name, open_mode mode, std::unique_ptr<file>& out) override {
     descriptor opened(::openat(opened_.get(), name.c_str(), flags_of(mode) | O_CLOEXEC, 0666));
     if (opened.get() < 0) return -errno;
+    struct stat status {};
+    if (::fstat(opened.get(), &status) != 0) return -errno;
+    if (S_ISDIR(status.st_mode)) return -EISDIR;
     out = std::make_unique<real_file>(std::move(opened));
     return 0;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 namespace cairn::detail {
 namespace {
@@ -60,7 +61,7 @@ segment_header segment_files::read_header(position first, std::optional<store_id
                                           " by its header; it has another segment's name");
   }
   if (!store) store = header.store;
-  if (header.store.id != store->id || header.store.partition != store->partition) {
+  if (header.store.id != store->id || header.store.partition != store->partition || header.store.created != store->created) {
     throw error(errc::corrupt_record, path + ": belongs to another store");
   }
   return header;
@@ -99,10 +100,12 @@ std::shared_ptr<file> segment_files::open(std::size_t index) const {
   return open_locked(index);
 }
 
-segment_files::file_part segment_files::open_at(std::uint64_t address) const {
+segment_files::opened_segment segment_files::open_at(std::uint64_t address) const {
   const std::lock_guard lock(mutex_);
   const auto index = index_of(address);
-  return {open_locked(index), address - segments_.at(index).header.base};
+  const bool is_last = index + 1 == segments_.size();
+  return {open_locked(index), segments_.at(index).header.base,
+          is_last ? std::numeric_limits<std::uint64_t>::max() : segments_[index + 1].header.base};
 }
 
 std::string segment_files::describe(std::uint64_t address) const {
@@ -162,25 +165,26 @@ void segment_files::note(const log_place& place) const {
   noted.insert(above, place);
 }
 
-std::string_view read_chunk(const segment_files& files, std::uint64_t address, std::string& buffer) {
-  const auto [opened, offset] = files.open_at(address);
-  const auto read = [&](std::size_t from, std::size_t bytes) {
-    return read_fully(*opened, "the log", buffer.data() + from, bytes, offset + from);
+std::string_view chunk_fetcher::fetch(std::uint64_t address) {
+  if (!from_.opened || address < from_.base || address >= from_.end) from_ = files_.open_at(address);
+  const auto read = [&](std::size_t at, std::size_t bytes) {
+    static const std::string what = "the log";
+    return read_fully(*from_.opened, what, buffer_.data() + at, bytes, address - from_.base + at);
   };
-  buffer.resize(chunk_length_bytes + chunk_bytes_max);
-  auto got = read(0, buffer.size());
+  buffer_.resize(chunk_length_bytes + chunk_bytes_max);
+  auto got = read(0, buffer_.size());
   std::uint32_t length = 0;
-  if (got >= chunk_length_bytes) std::memcpy(&length, buffer.data(), chunk_length_bytes);
+  if (got >= chunk_length_bytes) std::memcpy(&length, buffer_.data(), chunk_length_bytes);
   if (length < chunk_header_bytes || length > commit_bytes_max) {
-    throw error(errc::corrupt_record, files.describe(address) + ": there is no chunk");
+    throw error(errc::corrupt_record, files_.describe(address) + ": there is no chunk");
   }
   const auto wanted = chunk_length_bytes + std::size_t{length};
-  if (wanted > buffer.size()) {
-    buffer.resize(wanted);
+  if (wanted > buffer_.size()) {
+    buffer_.resize(wanted);
     got += read(got, wanted - got);
   }
-  if (wanted > got) throw error(errc::corrupt_record, files.describe(address) + ": the file ends within the chunk");
-  return std::string_view(buffer).substr(chunk_length_bytes, length);
+  if (wanted > got) throw error(errc::corrupt_record, files_.describe(address) + ": the file ends within the chunk");
+  return std::string_view(buffer_).substr(chunk_length_bytes, length);
 }
 
 }  // namespace cairn::detail

@@ -49,12 +49,13 @@ public:
 
   /// An open file of the segment, for reading.
   std::shared_ptr<file> open(std::size_t index) const;
-  struct file_part {
+  struct opened_segment {
     std::shared_ptr<file> opened;
-    std::uint64_t offset;
+    std::uint64_t base = 0;  ///< the address of its first byte
+    std::uint64_t end = 0;   ///< that of the next segment's; the highest number if there is none yet
   };
-  /// The open file that has this address, and where in it that is.
-  file_part open_at(std::uint64_t address) const;
+  /// An open file of the segment that has this address.
+  opened_segment open_at(std::uint64_t address) const;
   /// "…/log/00000000000000000001.log, offset 512", for messages.
   std::string describe(std::uint64_t address) const;
 
@@ -92,8 +93,19 @@ private:
   mutable std::uint64_t uses_ = 0;
 };
 
-/// Reads the chunk at `address` into `buffer`. Returns its bytes.
-/// Throws error(errc::corrupt_record) if there can be none.
-std::string_view read_chunk(const segment_files& files, std::uint64_t address, std::string& buffer);
+/// Reads chunks by their addresses, all of commits that were there when it was made: a segment that is begun later has none of
+/// them. Thread safety: one thread at a time.
+class chunk_fetcher {
+public:
+  explicit chunk_fetcher(const segment_files& files) : files_(files) {}
+  /// Returns the bytes of the chunk. They live until the next call.
+  /// Throws error(errc::corrupt_record) if there can be no chunk, error(errc::journal_unavailable) if it cannot be read.
+  std::string_view fetch(std::uint64_t address);
+
+private:
+  const segment_files& files_;
+  segment_files::opened_segment from_;  // the one that was read last, so that most chunks need no lock
+  std::string buffer_;
+};
 
 }  // namespace cairn::detail

@@ -71,7 +71,8 @@ private:
   [[noreturn]] void refuse_from_now_on(const std::exception& reason);
   void require_known(stream_view stream) const;
 
-  bool visit_places(stream_view stream, version first, std::span<const detail::place> places, const record_visitor& visit) const;
+  bool visit_places(stream_view stream, version first, std::span<const detail::place> places, detail::chunk_fetcher& chunks,
+                    const record_visitor& visit) const;
 
   detail::store_folder folder_;
   const store_options options_;
@@ -372,19 +373,19 @@ void embedded_store::read(stream_view stream, version_range range, const record_
   auto end = std::min(range.to.value, found.version());
   if (range.limit == 0 || next > end) return;
   end = next + std::min(end - next, range.limit - 1);
+  detail::chunk_fetcher chunks(*segments_);
   std::vector<detail::place> places;
   while (next <= end) {
     const auto last = next + std::min(end - next, window_records - 1);
     places.clear();
     found.collect(next, last, places);
-    if (!visit_places(stream, version{next}, places, visit)) return;
+    if (!visit_places(stream, version{next}, places, chunks, visit)) return;
     next = last + 1;
   }
 }
 
 bool embedded_store::visit_places(stream_view stream, version first, std::span<const detail::place> places,
-                                  const record_visitor& visit) const {
-  std::string buffer;
+                                  detail::chunk_fetcher& chunks, const record_visitor& visit) const {
   std::optional<detail::chunk_reader> chunk;
   std::uint64_t address = 0;
   for (std::size_t i = 0; i < places.size(); ++i) {
@@ -393,7 +394,7 @@ bool embedded_store::visit_places(stream_view stream, version first, std::span<c
     try {
       if (!chunk || places[i].chunk != address) {
         address = places[i].chunk;
-        chunk.emplace(detail::read_chunk(*segments_, address, buffer));
+        chunk.emplace(chunks.fetch(address));
       }
       record = decode_record(chunk->first() + places[i].slot, chunk->at(places[i].slot));
       if (record.stream != stream || record.version != expected) {

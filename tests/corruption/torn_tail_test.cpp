@@ -377,6 +377,15 @@ killed_store kill_with_segments() {
                     durability::synced, 2650);
 }
 
+/// Where the marks are that segments are finished: behind the last commit of each but the last.
+std::map<std::string, std::uint64_t> end_marks(const killed_store& killed) {
+  std::map<std::string, std::uint64_t> marks;
+  for (const auto& commit : killed.commits) marks[commit.file] = detail::next_commit_at(commit.offset + commit.bytes);
+  marks.erase(last_segment(killed.image));
+  REQUIRE(marks.size() == 2);
+  return marks;
+}
+
 }  // namespace
 
 TEST_CASE("a finished segment whose successor is missing is damage") {
@@ -389,13 +398,23 @@ TEST_CASE("a finished segment whose successor is missing is damage") {
   crash_check(killed).is_refused(missing);
 }
 
+TEST_CASE("bytes behind the mark that a segment is finished are damage") {
+  const auto killed = kill_with_segments();
+  for (const auto& [file, mark] : end_marks(killed)) {
+    for (const std::uint64_t behind : {0, 63, 5'000}) {
+      auto image = killed.image;
+      auto& bytes = image.at(file);
+      const auto at = mark + detail::commit_header_bytes + behind;
+      bytes.resize(std::max<std::size_t>(bytes.size(), at + 1), '\0');
+      bytes[at] = 1;
+      crash_check(killed).is_refused(image, false);
+    }
+  }
+}
+
 TEST_CASE("an end mark that a crash left out is written again when the store is opened") {
   const auto killed = kill_with_segments();
-  // Behind the last commit of each segment but the last.
-  std::map<std::string, std::uint64_t> marks;
-  for (const auto& commit : killed.commits) marks[commit.file] = detail::next_commit_at(commit.offset + commit.bytes);
-  marks.erase(last_segment(killed.image));
-  REQUIRE(marks.size() == 2);
+  const auto marks = end_marks(killed);
   const auto without_mark = [&](store_image image, const std::string& file) {
     auto& bytes = image.at(file);
     REQUIRE(bytes.substr(marks.at(file), 4) == "comm");
