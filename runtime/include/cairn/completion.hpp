@@ -9,14 +9,17 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/execution.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
 
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
 #include <optional>
+#include <typeinfo>
 #include <utility>
 
 namespace cairn::detail {
@@ -25,13 +28,16 @@ inline boost::system::error_code as_asio_code(errc code) noexcept {
   return code == errc{} ? boost::system::error_code{} : make_asio_code(code);
 }
 
-/// The io_context that runs what the executor is given; null for executors of another kind, a strand say.
+/// Returns the io_context if the executor is its plain one, so that to post to the context is to post through the executor; null
+/// for every other executor: a strand, a thread pool, one with an allocator or other properties.
 inline boost::asio::io_context* io_context_of(const boost::asio::io_context::executor_type& executor) noexcept {
   return &executor.context();
 }
+/// The same for the executor inside. target<T>() of Boost 1.74 casts without a look at the type, so the look is here.
 inline boost::asio::io_context* io_context_of(const boost::asio::any_io_executor& executor) noexcept {
-  const auto* inner = executor.target<boost::asio::io_context::executor_type>();
-  return inner ? &inner->context() : nullptr;
+  using plain = boost::asio::io_context::executor_type;
+  if (executor.target_type() != typeid(plain)) return nullptr;
+  return io_context_of(*executor.target<plain>());
 }
 template <class Executor>
 boost::asio::io_context* io_context_of(const Executor&) noexcept {
@@ -70,6 +76,28 @@ inline void post_together(void* context, actors::answers_together::group&& answe
   auto& where = *static_cast<boost::asio::io_context*>(context);
   boost::asio::post(where, posted_together(where, std::move(answers)));
 }
+
+/// An executor, and outstanding work that keeps its context running. Not executor_work_guard: that of Boost 1.74 takes a strand
+/// over any_io_executor for an executor of the older kind, and does not compile.
+template <class Executor, bool = boost::asio::execution::is_executor<Executor>::value>
+class outstanding_work {
+public:
+  explicit outstanding_work(const Executor& executor) : executor_(executor), tracked_(track(executor)) {}
+  Executor get_executor() const noexcept { return executor_; }
+
+private:
+  static auto track(const Executor& executor) {
+    return boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked);
+  }
+
+  Executor executor_;
+  decltype(track(std::declval<const Executor&>())) tracked_;
+};
+/// Executors of the older kind count their work by calls.
+template <class Executor>
+class outstanding_work<Executor, false> : public boost::asio::executor_work_guard<Executor> {
+  using boost::asio::executor_work_guard<Executor>::executor_work_guard;
+};
 
 /// A completion handler with the work that keeps its executor alive until it is called.
 template <class Handler>
@@ -129,14 +157,14 @@ private:
   static void tell(actors::operation_ptr asked, void* teller) {
     auto& self = *static_cast<completion*>(teller);
     auto handler = std::move(self.handler_);
-    const auto work = std::move(self.work_);
+    [[maybe_unused]] const auto work = std::move(self.work_);
     auto [code, value] = Make{}(*asked);
     asked = {};
     std::move(handler)(as_asio_code(code), std::move(value));
   }
 
   Handler handler_;
-  boost::asio::executor_work_guard<boost::asio::associated_executor_t<Handler>> work_;
+  outstanding_work<boost::asio::associated_executor_t<Handler>> work_;
 };
 
 /// Where a blocking call waits. Lives on the waiting thread's stack, so the wake-up happens under the lock.
