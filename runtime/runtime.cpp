@@ -82,6 +82,12 @@ struct runtime_core::implementation final : actors::doorkeeper {
     return false;
   }
 
+  // Only operations that have a place keep a drain from ending the engine's actors. Where none has one, the engine may be at its
+  // end already, and is not called.
+  void submit_admitted(std::vector<actors::operation_ptr> admitted) {
+    if (!admitted.empty()) engine->submit_many(std::move(admitted));
+  }
+
   void wait(actors::operation_ptr asked) {
     {
       std::lock_guard lock(mutex);
@@ -177,11 +183,11 @@ void runtime_core::submit_many(std::vector<actors::operation_ptr> asked) {
       admitted.push_back(std::move(one));
     } else if (!one->completed()) {
       // One that waits may be let in by another thread at once, and must not overtake those that came before it.
-      self_->engine->submit_many(std::exchange(admitted, {}));
+      self_->submit_admitted(std::exchange(admitted, {}));
       self_->wait(std::move(one));
     }
   }
-  self_->engine->submit_many(std::move(admitted));
+  self_->submit_admitted(std::move(admitted));
 }
 
 void runtime_core::submit_read(const stream_id& stream, std::shared_ptr<actors::read_job> job) {

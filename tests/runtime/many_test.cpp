@@ -14,6 +14,8 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <latch>
+#include <memory>
 #include <string>
 #include <thread>
 #include <variant>
@@ -67,6 +69,43 @@ struct Tardy {
 addressed<AddStock> patient(std::string id, Count count) {
   return {std::move(id), AddStock{count}, {.when_full = when_full::wait}};
 }
+
+// The engine on threads, which notes the calls that it must not get.
+class checked_engine final : public actors::engine {
+public:
+  struct calls {
+    std::atomic<int> of_nothing{0}, after_drain{0};
+  };
+  checked_engine(actors::engine_parts parts, calls& noted) : noted_(noted), engine_(actors::threaded_engine(std::move(parts))) {}
+
+  void submit(actors::operation_ptr asked) override {
+    note();
+    engine_->submit(std::move(asked));
+  }
+  void submit_many(std::vector<actors::operation_ptr> asked) override {
+    note();
+    if (asked.empty()) ++noted_.of_nothing;
+    if (!drained_) engine_->submit_many(std::move(asked));
+  }
+  void read(std::size_t hash, std::shared_ptr<actors::read_job> job) override {
+    note();
+    engine_->read(hash, std::move(job));
+  }
+  void drain(bool snapshot) override {
+    drained_ = true;
+    engine_->drain(snapshot);
+  }
+  const actors::counters& stats() const noexcept override { return engine_->stats(); }
+
+private:
+  void note() {
+    if (drained_) ++noted_.after_drain;
+  }
+
+  calls& noted_;
+  std::atomic<bool> drained_{false};
+  const std::unique_ptr<actors::engine> engine_;
+};
 
 void enrol(test_runtime& world, const std::string& id, Count count = 0) {
   const auto enrolled = world.ask<Product>(id, Enrol{count});
@@ -302,6 +341,51 @@ TEST_CASE("a drain finishes a batch, also what of it waits for a place, and refu
   world.run();
   REQUIRE(late->size() == 2);
   for (const auto& one : *late) CHECK(one.code == errc::draining);
+}
+
+TEST_CASE("the engine gets no batch that has no place: it may be at its end by then") {
+  checked_engine::calls calls;
+  runtime runtime{{.journal = memory_journal(), .in_flight_max = 1},
+                  [&](actors::engine_parts parts) { return std::make_unique<checked_engine>(std::move(parts), calls); }};
+  runtime.ask<Product>("1", Enrol{});
+  runtime.ask_many<Product>("1", std::vector(3, AddStock{1}));
+  runtime.ask_many<Product>(std::vector(3, patient("1", 1)));
+  runtime.ask_many<Product>(std::vector<addressed<AddStock>>{{std::string(limits::id_bytes_max + 1, 'x'), AddStock{1}}});
+  CHECK(calls.of_nothing == 0);
+  runtime.drain();
+  for (const auto& one : runtime.ask_many<Product>("1", std::vector(2, AddStock{1}))) CHECK(one.code == errc::draining);
+  for (const auto& one : runtime.ask_many<Product>(std::vector(2, patient("1", 1)))) CHECK(one.code == errc::draining);
+  CHECK(calls.of_nothing == 0);
+  CHECK(calls.after_drain == 0);
+}
+
+TEST_CASE("batches beside a drain are carried out or refused, and reach no engine that has drained") {
+  for (int round = 0; round < 20; ++round) {
+    checked_engine::calls calls;
+    runtime runtime{{.journal = memory_journal(), .in_flight_max = 4},
+                    [&](actors::engine_parts parts) { return std::make_unique<checked_engine>(std::move(parts), calls); }};
+    runtime.ask<Product>("1", Enrol{});
+    std::atomic<int> neither{0};
+    std::latch begun(3);
+    const auto ask = [&] {
+      runtime.ask_many<Product>(std::vector(3, patient("1", 1)));
+      begun.arrive_and_wait();
+      for (bool refused = false; !refused;) {
+        for (const auto& one : runtime.ask_many<Product>(std::vector(3, patient("1", 1)))) {
+          refused = one.code == errc::draining;
+          neither += one.code && !refused;
+        }
+      }
+    };
+    std::vector<std::thread> threads;
+    for (int started = 0; started < 2; ++started) threads.emplace_back(ask);
+    begun.arrive_and_wait();
+    runtime.drain();
+    for (auto& thread : threads) thread.join();
+    CHECK(neither == 0);
+    CHECK(calls.of_nothing == 0);
+    CHECK(calls.after_drain == 0);
+  }
 }
 
 // -- the forms of the call

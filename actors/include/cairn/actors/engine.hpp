@@ -22,14 +22,15 @@ public:
   /// Hands an operation to its aggregate, which is made if it is not live. Never blocks; there is no bound here.
   virtual void submit(operation_ptr asked) = 0;
 
-  /// The same for several at once, in as few messages as may be. Those of one aggregate come to it in their order.
+  /// The same for several at once, at least one, in as few messages as may be. Those of one aggregate come to it in their order.
   virtual void submit_many(std::vector<operation_ptr> asked) = 0;
 
   /// Runs `job` on a reader. `hash` spreads jobs over the readers.
   virtual void read(std::size_t hash, std::shared_ptr<read_job> job) = 0;
 
   /// Finishes everything that was submitted, leaves a snapshot of each aggregate where `snapshot`, ends all actors and lets go
-  /// of the store. Nothing may be submitted or read while it runs or afterwards. A second call does nothing.
+  /// of the store. Nothing may be submitted or read while it runs or afterwards, not even an empty list: the engine takes no lock
+  /// against that. A second call does nothing.
   virtual void drain(bool snapshot) = 0;
 
   virtual const counters& stats() const noexcept = 0;
