@@ -31,16 +31,18 @@ private:
 
 aggregate_actor::aggregate_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues,
                                  const aggregate_type& type, std::string id)
-    : caf::event_based_actor(config), shared_(shared), crew_(colleagues), type_(type), id_(std::move(id)),
+    : ordered_actor(config), shared_(shared), crew_(colleagues), type_(type), id_(std::move(id)),
       commands_(shared.bounds.command_ids_kept), answers_(std::make_shared<answers_of_actor>(ctrl())),
       retry_pause_(shared.bounds.recovery_retry_min) {}
+
+aggregate_actor::~aggregate_actor() { happens_after(mailbox()); }
 
 // A behavior's handlers are objects of each actor. Those of the messages that come often are few; the others find their way
 // through the default handler, which costs an aggregate nothing as long as it is idle.
 caf::behavior aggregate_actor::make_behavior() {
   set_default_handler(take_rare);
   begin_recovery();
-  return {
+  return ordered({
       [this](perform& message) { take(std::move(message.what), shared_.now()); },
       [this](perform_many& message) {
         const auto now = shared_.now();
@@ -50,11 +52,12 @@ caf::behavior aggregate_actor::make_behavior() {
         send_appends();
       },
       [this](const append_result& result) { take(result); },
-  };
+  });
 }
 
 caf::result<caf::message> aggregate_actor::take_rare(caf::scheduled_actor* actor, caf::message_view& message) {
   auto& self = static_cast<aggregate_actor&>(*actor);
+  const turn_of turn(&self);
   auto& content = message.content();
   if (content.match_elements<recovery_result>()) {
     self.take(content.get_mutable_as<recovery_result>(0));

@@ -9,17 +9,18 @@
 
 #include <cairn/actors/crew.hpp>
 
-#include <caf/event_based_actor.hpp>
+#include "tsan.hpp"
 
 #include <optional>
 #include <utility>
 
 namespace cairn::actors {
 
-class aggregate_actor final : public caf::event_based_actor, private evolve_observer {
+class aggregate_actor final : public ordered_actor, private evolve_observer {
 public:
   aggregate_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues, const aggregate_type& type,
                   std::string id);
+  ~aggregate_actor() override;
 
   const char* name() const override { return "cairn.aggregate"; }
   caf::behavior make_behavior() override;

@@ -8,8 +8,8 @@
 
 #include "aggregate_actor.hpp"
 #include "standing_actor.hpp"
+#include "tsan.hpp"
 
-#include <caf/event_based_actor.hpp>
 #include <caf/send.hpp>
 
 #include <algorithm>
@@ -36,11 +36,13 @@ caf::actor make_aggregate(caf::actor_system& system, shared_context& shared, con
   return made;
 }
 
-class directory_actor final : public caf::event_based_actor {
+class directory_actor final : public ordered_actor {
 public:
   directory_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues, std::size_t directories)
-      : caf::event_based_actor(config), shared_(shared), crew_(colleagues),
+      : ordered_actor(config), shared_(shared), crew_(colleagues),
         live_max_(std::max<std::size_t>(1, shared.bounds.live_aggregates_max / directories)) {}
+
+  ~directory_actor() override { happens_after(mailbox()); }
 
   const char* name() const override { return actor_name; }
 
@@ -55,7 +57,7 @@ public:
   caf::behavior make_behavior() override {
     set_exception_handler(end_process);
     schedule_idle_check();
-    return {
+    return ordered({
         [this](perform& message) { forward(std::move(message.what), context()); },
         [this](perform_many& message) { forward(std::move(message.what), context()); },
         [this](const aggregate_ended& message) {
@@ -64,7 +66,7 @@ public:
         [this](const look_for_idle&) { end_idle(); },
         [this](const drain_directory& message) { locked(context(), [&] { drain(message); }); },
         [this](const finish&) { quit(); },
-    };
+    });
   }
 
 private:

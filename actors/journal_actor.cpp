@@ -7,8 +7,7 @@
 #include <cairn/actors/crew.hpp>
 
 #include "standing_actor.hpp"
-
-#include <caf/event_based_actor.hpp>
+#include "tsan.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -21,16 +20,18 @@ constexpr std::size_t handed_over_at_once = 256;
 // By the time that so many have been answered, the memory of the next is here.
 constexpr std::size_t prefetched_ahead = 16;
 
-class journal_actor final : public caf::event_based_actor {
+class journal_actor final : public ordered_actor {
 public:
   journal_actor(caf::actor_config& config, shared_context& shared, std::shared_ptr<append_inbox> inbox)
-      : caf::event_based_actor(config), shared_(shared), inbox_(std::move(inbox)) {}
+      : ordered_actor(config), shared_(shared), inbox_(std::move(inbox)) {}
+
+  ~journal_actor() override { happens_after(mailbox()); }
 
   const char* name() const override { return "cairn.journal"; }
 
   caf::behavior make_behavior() override {
     set_exception_handler(end_process);
-    return {
+    return ordered({
         [this](append_request& request) { gather(std::move(request)); },
         [this](const commit_now&) {
           commit_queued_ = false;
@@ -44,7 +45,7 @@ public:
           commit();
           quit();
         },
-    };
+    });
   }
 
 private:

@@ -3,27 +3,28 @@
 #include <cairn/actors/crew.hpp>
 
 #include "standing_actor.hpp"
-
-#include <caf/event_based_actor.hpp>
+#include "tsan.hpp"
 
 namespace cairn::actors {
 namespace {
 
 constexpr std::size_t snapshots_kept = 2;
 
-class reader_actor final : public caf::event_based_actor {
+class reader_actor final : public ordered_actor {
 public:
-  reader_actor(caf::actor_config& config, shared_context& shared) : caf::event_based_actor(config), shared_(shared) {}
+  reader_actor(caf::actor_config& config, shared_context& shared) : ordered_actor(config), shared_(shared) {}
+
+  ~reader_actor() override { happens_after(mailbox()); }
 
   const char* name() const override { return "cairn.reader"; }
 
   caf::behavior make_behavior() override {
     set_exception_handler(end_process);
-    return {
+    return ordered({
         [this](const recovery_request& request) { return bring_back(request); },
         [this](const read_request& request) { request.job->run(*shared_.store); },
         [this](const finish&) { quit(); },
-    };
+    });
   }
 
 private:
@@ -47,20 +48,22 @@ private:
   shared_context& shared_;
 };
 
-class snapshot_actor final : public caf::event_based_actor {
+class snapshot_actor final : public ordered_actor {
 public:
-  snapshot_actor(caf::actor_config& config, shared_context& shared) : caf::event_based_actor(config), shared_(shared) {}
+  snapshot_actor(caf::actor_config& config, shared_context& shared) : ordered_actor(config), shared_(shared) {}
+
+  ~snapshot_actor() override { happens_after(mailbox()); }
 
   const char* name() const override { return "cairn.snapshots"; }
 
   caf::behavior make_behavior() override {
     set_exception_handler(end_process);
-    return {
+    return ordered({
         [this](const snapshot_request& request) {
           return snapshot_result{request.at, save(request)};
         },
         [this](const finish&) { quit(); },
-    };
+    });
   }
 
 private:
