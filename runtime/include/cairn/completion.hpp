@@ -74,6 +74,7 @@ private:
 
 inline void post_together(void* context, actors::answers_together::group&& answers) {
   auto& where = *static_cast<boost::asio::io_context*>(context);
+  const auto until_posted = boost::asio::make_work_guard(where);
   boost::asio::post(where, posted_together(where, std::move(answers)));
 }
 
@@ -82,7 +83,7 @@ inline void post_together(void* context, actors::answers_together::group&& answe
 template <class Executor, bool = boost::asio::execution::is_executor<Executor>::value>
 class outstanding_work {
 public:
-  explicit outstanding_work(const Executor& executor) : executor_(executor), tracked_(track(executor)) {}
+  explicit outstanding_work(const Executor& executor) : tracked_(track(executor)), executor_(executor) {}
   Executor get_executor() const noexcept { return executor_; }
 
 private:
@@ -90,8 +91,8 @@ private:
     return boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked);
   }
 
-  Executor executor_;
   decltype(track(std::declval<const Executor&>())) tracked_;
+  Executor executor_;  // last: a strand needs its context, which may end with the work
 };
 /// Executors of the older kind count their work by calls.
 template <class Executor>
@@ -99,7 +100,8 @@ class outstanding_work<Executor, false> : public boost::asio::executor_work_guar
   using boost::asio::executor_work_guard<Executor>::executor_work_guard;
 };
 
-/// A completion handler with the work that keeps its executor alive until it is called.
+/// A completion handler with the work that keeps its context running until it is called, and until whoever posts it has let go of
+/// the context: the handler may have run, and run() have returned, before post() has.
 template <class Handler>
 class completion {
 public:
@@ -121,22 +123,22 @@ public:
   /// Posts the handler with what `Make` makes of the operation, (errc, value), in which this completion lives.
   template <class Make>
   void answer(actors::operation_ptr asked, Make) {
-    const auto executor = work_.get_executor();
     if (auto* together = actors::answers_together::of_this_thread()) {
-      if (auto* context = io_context_of(executor)) {
+      if (auto* context = io_context_of(work_.get_executor())) {
         return together->add(context, post_together, {std::move(asked), tell<Make>, this});
       }
       together->post_gathered();
     }
-    boost::asio::post(executor, posted_answer<Make>{std::move(asked), this});
+    const auto until_posted = work_;
+    boost::asio::post(until_posted.get_executor(), posted_answer<Make>{std::move(asked), this});
   }
 
 private:
   template <class Call>
   void post_call(Call call) {
     actors::answers_together::post_gathered();
-    // The work goes along: once the handler has run, its execution context may be gone.
-    const auto executor = work_.get_executor();
+    const auto until_posted = work_;
+    const auto executor = until_posted.get_executor();
     auto with_work = [call = std::move(call), work = std::move(work_)]() mutable { call(); };
     boost::asio::post(executor, boost::asio::bind_executor(executor, std::move(with_work)));
   }

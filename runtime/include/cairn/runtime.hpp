@@ -280,8 +280,10 @@ consteval void require_survives_await() {
 /// Takes commands for any number of aggregates over one journal.
 ///
 /// Thread safety: every member from any thread. Ownership: owns its actors and threads; neither copied nor moved. The destructor
-/// drains. Errors of every call: those of cairn::errc, as documented there. The execution context of a handler must outlive the
-/// call. A handler, an aggregate's result and an aggregate's state must be movable without throwing: there is nobody to tell.
+/// drains. Errors of every call: those of cairn::errc, as documented there. A handler's execution context must
+/// live until its run() returns because no work is left: the runtime keeps work outstanding there for as long as
+/// it uses the context. A context that is stopped or polled instead must outlive the runtime. A handler, an
+/// aggregate's result and an aggregate's state must be movable without throwing: there is nobody to tell.
 class runtime {
 public:
   /// Starts. Throws error(errc::invalid_argument), naming the option, its value and its range. The actors have threads of their
