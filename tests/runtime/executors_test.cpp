@@ -21,6 +21,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <functional>
 #include <latch>
 #include <memory>
 #include <span>
@@ -87,10 +88,9 @@ private:
 enum class runs { one_at_a_time, at_once };
 
 // Counts the visits from outside of an executor, and those beside another one of a strand.
-template <class Inside>
 class watch {
 public:
-  watch(Inside inside, runs how) : inside_(std::move(inside)), how_(how) {}
+  watch(std::function<bool()> inside, runs how) : inside_(std::move(inside)), how_(how) {}
 
   void visit() {
     ++visits;
@@ -104,7 +104,7 @@ public:
   std::atomic<int> visits{0}, outside{0}, overlapping{0};
 
 private:
-  const Inside inside_;
+  const std::function<bool()> inside_;
   const runs how_;
   std::atomic<bool> visited_{false};
 };
@@ -112,12 +112,12 @@ private:
 constexpr int aggregates = 6;
 constexpr int rounds = 40;
 
-template <class Executor, class Watch>
-void check_callbacks(runtime& runtime, const Executor& executor, Watch& watch) {
+template <class Executor>
+void check_callbacks(runtime& runtime, const Executor& executor, watch& seen) {
   std::latch left(5 * rounds);
   const auto handler = [&] {
     return asio::bind_executor(executor, [&](const auto&...) {
-      watch.visit();
+      seen.visit();
       left.count_down();
     });
   };
@@ -132,29 +132,28 @@ void check_callbacks(runtime& runtime, const Executor& executor, Watch& watch) {
   left.wait();
 }
 
-template <class Watch>
-asio::awaitable<void> session(runtime& runtime, std::string id, Watch& watch) {
+asio::awaitable<void> session(runtime& runtime, std::string id, watch& seen) {
   for (int round = 0; round < rounds / 4; ++round) {
-    watch.visit();
+    seen.visit();
     co_await runtime.ask<Product>(id, AddStock{1}, asio::use_awaitable);
-    watch.visit();
+    seen.visit();
     co_await runtime.ask_many<Product>(id, std::vector(3, AddStock{1}), asio::use_awaitable);
-    watch.visit();
+    seen.visit();
     co_await runtime.state<Product>(id, asio::use_awaitable);
-    watch.visit();
+    seen.visit();
     co_await runtime.state_at<Product>(id, version{1}, asio::use_awaitable);
-    watch.visit();
+    seen.visit();
     co_await runtime.history<Product>(id, version_range{version{1}, version{2}}, asio::use_awaitable);
-    watch.visit();
+    seen.visit();
   }
 }
 
-template <class Executor, class Watch>
-void check_coroutines(runtime& runtime, const Executor& executor, Watch& watch) {
+template <class Executor>
+void check_coroutines(runtime& runtime, const Executor& executor, watch& seen) {
   std::atomic<int> failures{0};
   std::latch left(2 * aggregates);
   for (int started = 0; started < 2 * aggregates; ++started) {
-    asio::co_spawn(executor, session(runtime, std::to_string(started % aggregates), watch), [&](std::exception_ptr failure) {
+    asio::co_spawn(executor, session(runtime, std::to_string(started % aggregates), seen), [&](std::exception_ptr failure) {
       if (failure) ++failures;
       left.count_down();
     });
@@ -164,12 +163,12 @@ void check_coroutines(runtime& runtime, const Executor& executor, Watch& watch) 
 }
 
 // A call that is refused at once, and the drain itself.
-template <class Executor, class Watch>
-void check_drain(runtime& runtime, const Executor& executor, Watch& watch) {
+template <class Executor>
+void check_drain(runtime& runtime, const Executor& executor, watch& seen) {
   std::latch left(4);
   const auto handler = [&] {
     return asio::bind_executor(executor, [&](const auto&...) {
-      watch.visit();
+      seen.visit();
       left.count_down();
     });
   };
@@ -180,25 +179,25 @@ void check_drain(runtime& runtime, const Executor& executor, Watch& watch) {
   left.wait();
 }
 
-template <class Executor, class Inside>
-void check_stays_on(const Executor& executor, Inside inside, runs how, stage& stage) {
+template <class Executor>
+void check_stays_on(const Executor& executor, const std::function<bool()>& inside, runs how, stage& stage) {
   for (int id = 0; id < aggregates; ++id) stage.runtime.ask<Product>(std::to_string(id), Enrol{});
   SUBCASE("callbacks") {
-    watch<Inside> seen(inside, how);
+    watch seen(inside, how);
     check_callbacks(stage.runtime, executor, seen);
     CHECK(seen.visits == 5 * rounds);
     CHECK(seen.outside == 0);
     CHECK(seen.overlapping == 0);
   }
   SUBCASE("coroutines") {
-    watch<Inside> seen(inside, how);
+    watch seen(inside, how);
     check_coroutines(stage.runtime, executor, seen);
     CHECK(seen.visits == 2 * aggregates * 6 * (rounds / 4));
     CHECK(seen.outside == 0);
     CHECK(seen.overlapping == 0);
   }
   SUBCASE("a drain, and calls that are refused") {
-    watch<Inside> seen(inside, how);
+    watch seen(inside, how);
     check_drain(stage.runtime, executor, seen);
     CHECK(seen.visits == 4);
     CHECK(seen.outside == 0);
@@ -207,8 +206,8 @@ void check_stays_on(const Executor& executor, Inside inside, runs how, stage& st
 }
 
 // The executor as it is, and inside of any_io_executor, which is how each coroutine has its own.
-template <class Executor, class Inside>
-void check_stays_on_both(const Executor& executor, Inside inside, runs how, stage& stage) {
+template <class Executor>
+void check_stays_on_both(const Executor& executor, const std::function<bool()>& inside, runs how, stage& stage) {
   SUBCASE("as it is") { check_stays_on(executor, inside, how, stage); }
   SUBCASE("inside of any_io_executor") { check_stays_on(asio::any_io_executor(executor), inside, how, stage); }
 }
@@ -268,12 +267,12 @@ TEST_CASE("handlers of the system's executor run on no thread of the runtime or 
     return !is_thread_of_runtime && std::this_thread::get_id() != asking;
   };
   SUBCASE("callbacks, as it is") {
-    watch<decltype(inside)> seen(inside, runs::at_once);
+    watch seen(inside, runs::at_once);
     check_callbacks(stage.runtime, asio::system_executor(), seen);
     CHECK(seen.outside == 0);
   }
   SUBCASE("callbacks, inside of any_io_executor") {
-    watch<decltype(inside)> seen(inside, runs::at_once);
+    watch seen(inside, runs::at_once);
     check_callbacks(stage.runtime, asio::any_io_executor(asio::system_executor()), seen);
     CHECK(seen.outside == 0);
   }
@@ -290,7 +289,7 @@ TEST_CASE("handlers of the system's executor run on no thread of the runtime or 
     CHECK(outside == 0);
   }
   SUBCASE("coroutines") {
-    watch<decltype(inside)> seen(inside, runs::at_once);
+    watch seen(inside, runs::at_once);
     for (int id = 0; id < aggregates; ++id) stage.runtime.ask<Product>(std::to_string(id), Enrol{});
     check_coroutines(stage.runtime, asio::system_executor(), seen);
     CHECK(seen.outside == 0);
