@@ -1,18 +1,22 @@
 #include <cairn/actors/engine.hpp>
 
 #include <cairn/actors/crew.hpp>
+#include <cairn/actors/system_thread.hpp>
 
 #include "work_pool.hpp"
 
 #include <caf/actor_system_config.hpp>
 #include <caf/atom.hpp>
 #include <caf/send.hpp>
+#include <caf/thread_hook.hpp>
 
+#include <condition_variable>
 #include <cstdio>
-#include <optional>
+#include <mutex>
 #include <pthread.h>
 #include <sched.h>
 #include <thread>
+#include <utility>
 
 namespace cairn::actors {
 namespace {
@@ -24,17 +28,6 @@ void require_range(const char* name, T value, T least, T most) {
                                           std::to_string(least) + " to " + std::to_string(most));
 }
 
-// A bound on messages per turn keeps a busy aggregate from starving those behind it.
-struct system_config : caf::actor_system_config {
-  explicit system_config(const settings& bounds) {
-    module_factories.emplace_back([](caf::actor_system& system) -> caf::actor_system::module* { return new work_pool(system); });
-    set("scheduler.max-threads", bounds.threads);
-    set("scheduler.max-throughput", std::size_t{500});
-    set("logger.file-verbosity", caf::atom("quiet"));
-    set("logger.console-verbosity", caf::atom("quiet"));
-  }
-};
-
 // The actors warn in places where nothing may be thrown.
 warn_function harmless(warn_function warn) {
   return [warn = std::move(warn)](const std::string& sentence) noexcept {
@@ -44,47 +37,53 @@ warn_function harmless(warn_function warn) {
   };
 }
 
-// Threads that are made while this lives run as SCHED_BATCH: waking one does not push another off its core. Every message wakes
-// somebody, so without it the journal's thread cuts in on those that feed it, and commits many small batches where it could
-// commit a few large ones. Where the system says no, all works as before.
-class batch_scheduling {
+// Makes the system's threads run as SCHED_BATCH: waking one does not push another off its core. Every message wakes somebody, so
+// without it the journal's thread cuts in on those that feed it, and commits many small batches where it could commit a few
+// large ones. Where the system says no, all works as before.
+class batch_scheduling final : public caf::thread_hook {
 public:
-  batch_scheduling() {
-    known_ = ::pthread_getschedparam(::pthread_self(), &policy_, &parameters_) == 0 && policy_ == SCHED_OTHER;
-    const sched_param none{};
-    if (known_) ::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &none);
+  // On the thread that makes the system, before it starts the others, which inherit the policy.
+  void init(caf::actor_system&) override {
+    int policy = 0;
+    sched_param parameters{};
+    if (::pthread_getschedparam(::pthread_self(), &policy, &parameters) != 0 || policy != SCHED_OTHER) return;
+    parameters = {};
+    ::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &parameters);
   }
-  ~batch_scheduling() {
-    if (known_) ::pthread_setschedparam(::pthread_self(), policy_, &parameters_);
-  }
-  batch_scheduling(const batch_scheduling&) = delete;
-  batch_scheduling& operator=(const batch_scheduling&) = delete;
+  void thread_started() override {}
+  void thread_terminates() override {}
+};
 
-private:
-  bool known_ = false;
-  int policy_ = 0;
-  sched_param parameters_{};
+// A bound on messages per turn keeps a busy aggregate from starving those behind it.
+struct system_config : caf::actor_system_config {
+  explicit system_config(const settings& bounds) {
+    module_factories.emplace_back([](caf::actor_system& system) -> caf::actor_system::module* { return new work_pool(system); });
+    add_thread_hook<batch_scheduling>();
+    set("scheduler.max-threads", bounds.threads);
+    set("scheduler.max-throughput", std::size_t{500});
+    set("logger.file-verbosity", caf::atom("quiet"));
+    set("logger.console-verbosity", caf::atom("quiet"));
+  }
 };
 
 class engine_on_threads final : public engine {
 public:
   explicit engine_on_threads(engine_parts parts)
       : shared_{std::move(parts.store), std::move(parts.now), harmless(std::move(parts.warn)), checked(parts.bounds), {}},
-        config_(shared_.bounds) {
-    const batch_scheduling for_their_threads;
-    system_.emplace(config_);
-    spawn_crew(*system_, shared_, staff_, threading::own);
-  }
+        config_(shared_.bounds),
+        system_(config_, [this](caf::actor_system& system) { spawn_crew(system, shared_, staff_, threading::own); }) {}
   ~engine_on_threads() override { drain_once(true); }
 
   void submit(operation_ptr asked) override { pass_through_directory(staff_, std::move(asked)); }
 
   void submit_many(std::vector<operation_ptr> asked) override {
+    const handing_over not_destroyed_before_its_end(*this);
     work_pool::made_ready together(static_cast<work_pool&>(system_->scheduler()));
     pass_through_directories(staff_, std::move(asked), together);
   }
 
   void read(std::size_t hash, std::shared_ptr<read_job> job) override {
+    const handing_over not_destroyed_before_its_end(*this);
     caf::anon_send(staff_.reader_for(hash), read_request{std::move(job)});
   }
 
@@ -92,12 +91,38 @@ public:
 
   const counters& stats() const noexcept override { return shared_.stats; }
 
+  bool runs_this_thread() const override { return system_.runs_this_thread(); }
+
 private:
+  // A call that hands something over. Another thread may have answered before the call returns, and whoever gets the answer may
+  // destroy the engine; drain_once() waits for the call. submit() needs none: it does everything under a directory's lock, which
+  // the drain takes later.
+  class handing_over {
+  public:
+    explicit handing_over(engine_on_threads& engine) : engine_(engine) {
+      const std::lock_guard lock(engine_.mutex_);
+      ++engine_.handing_over_;
+    }
+    ~handing_over() {
+      const std::lock_guard lock(engine_.mutex_);
+      if (--engine_.handing_over_ == 0) engine_.all_handed_over_.notify_all();
+    }
+    handing_over(const handing_over&) = delete;
+    handing_over& operator=(const handing_over&) = delete;
+
+  private:
+    engine_on_threads& engine_;
+  };
+
   void drain_once(bool snapshot) {
     if (std::exchange(drained_, true)) return;
     const auto gate = std::make_shared<drain_gate>(staff_.directories.size());
     for (const auto& directory : staff_.directories) caf::anon_send(directory, drain_directory{snapshot, gate});
     gate->wait();
+    {
+      std::unique_lock lock(mutex_);
+      all_handed_over_.wait(lock, [this] { return handing_over_ == 0; });
+    }
     // Nobody is left to ask anything of the others.
     for_each_standing_actor(staff_, [](const caf::actor& one) { caf::anon_send(one, finish{}); });
     system_->await_all_actors_done();
@@ -106,10 +131,13 @@ private:
     shared_.store.reset();
   }
 
+  std::mutex mutex_;  // for the next two
+  std::size_t handing_over_ = 0;
+  std::condition_variable all_handed_over_;
   shared_context shared_;
   system_config config_;
   crew staff_;
-  std::optional<caf::actor_system> system_;
+  system_thread system_;
   bool drained_ = false;
 };
 

@@ -1,9 +1,12 @@
 #include "stepped_engine.hpp"
 
 #include <caf/atom.hpp>
+#include <caf/logger.hpp>
 #include <caf/send.hpp>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -57,6 +60,10 @@ bool has_ended(const caf::abstract_actor& actor) {
 // Null where there is none. By CAF's compiled function: what its headers do inline with an empty queue is flagged by sanitizers.
 const caf::mailbox_element* next_in(caf::scheduled_actor& actor) { return actor.peek_at_next_mailbox_element(); }
 
+caf::scheduler::test_coordinator& scheduler_of(caf::actor_system& system) {
+  return dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler());
+}
+
 address::role role_of(std::string_view name) {
   if (name == "cairn.journal") return address::role::journal;
   if (name == "cairn.snapshots") return address::role::snapshot_writer;
@@ -82,15 +89,29 @@ stepped_engine::config::config() {
 
 stepped_engine::stepped_engine(actors::engine_parts parts, std::function<bool()> make_progress)
     : shared_{std::move(parts.store), std::move(parts.now), std::move(parts.warn), actors::checked(parts.bounds), {}},
-      make_progress_(std::move(make_progress)), system_(std::in_place, config_),
-      scheduler_(dynamic_cast<caf::scheduler::test_coordinator&>(system_->scheduler())) {
-  // CAF takes the very beginning of time for "no timeout".
-  scheduler_.clock().current_time += std::chrono::hours{1};
-  actors::spawn_crew(*system_, shared_, staff_, actors::threading::scheduled);
-  while (scheduler_.try_run_once()) {}
-}
+      make_progress_(std::move(make_progress)), system_(config_,
+                                                        [this](caf::actor_system& system) {
+                                                          auto& scheduler = scheduler_of(system);
+                                                          // CAF takes the very beginning of time for "no timeout".
+                                                          scheduler.clock().current_time += std::chrono::hours{1};
+                                                          actors::spawn_crew(system, shared_, staff_,
+                                                                             actors::threading::scheduled);
+                                                          while (scheduler.try_run_once()) {}
+                                                        }),
+      scheduler_(scheduler_of(*system_)) {}
 
-stepped_engine::~stepped_engine() { crash(); }
+stepped_engine::~stepped_engine() {
+  crash();
+  // A test that spawned an actor on this thread has given it a reference to the system's logger, for which the system would wait.
+  auto& logger = system_->logger();
+  if (caf::logger::current_logger() == &logger) caf::logger::set_current_actor_system(nullptr);
+  constexpr std::size_t of_the_system = 2;  // its own and its thread's
+  if (logger.get_reference_count() > of_the_system) {
+    std::fprintf(stderr, "cairn: a test_runtime was destroyed while another thread that had spawned a CAF actor in it was running; "
+                         "end that thread first\n");
+    std::abort();
+  }
+}
 
 void stepped_engine::submit(actors::operation_ptr asked) {
   // Whoever hands it over may hold a lock that the answer needs.
@@ -183,7 +204,9 @@ void stepped_engine::run(std::size_t place) {
   // Where a tap has taken the only message, the actor finds its mailbox empty, and goes to sleep. What comes behind it is
   // another turn: the taps have not seen it yet.
   if (kept_by_a_tap(*actor, known) && next_in(*actor)) return;
+  const bool within_another = std::exchange(in_turn_, true);
   scheduler_.try_run_once();
+  in_turn_ = within_another;
   forget_if_gone(id);
 }
 

@@ -6,6 +6,7 @@
 
 #include <cairn/actors/crew.hpp>
 #include <cairn/actors/engine.hpp>
+#include <cairn/actors/system_thread.hpp>
 #include <cairn/testkit/message.hpp>
 
 #include <caf/actor_system.hpp>
@@ -50,7 +51,8 @@ public:
   using std::logic_error::logic_error;
 };
 
-/// One thread only. Time stands still until advance().
+/// One thread at a time. Time stands still until advance(). A thread that spawns actors of its own in system() must have ended when
+/// another thread destroys the engine; else the destructor says so and aborts, because CAF would wait for that thread.
 class stepped_engine final : public actors::engine {
 public:
   /// `make_progress` lets a drain go on: it runs something, or lets time pass, and says whether there was anything to do.
@@ -63,6 +65,7 @@ public:
   void drain(bool snapshot) override;
   const actors::counters& stats() const noexcept override { return shared_.stats; }
   bool has_threads() const noexcept override { return false; }
+  bool runs_this_thread() const override { return in_turn_; }
   void make_progress() override;
 
   /// As a process dies: nothing that was on its way arrives, nothing is answered by an actor any more.
@@ -122,15 +125,16 @@ private:
   actors::shared_context shared_;
   std::function<bool()> make_progress_;
   config config_;
-  std::optional<caf::actor_system> system_;
-  caf::scheduler::test_coordinator& scheduler_;
   actors::crew staff_;
+  actors::system_thread system_;
+  caf::scheduler::test_coordinator& scheduler_;
   std::unordered_map<caf::actor_id, resident> residents_;
   std::map<stream_id, caf::actor_id> aggregates_;
   std::vector<std::shared_ptr<tap_state>> taps_;
   std::vector<actors::operation_ptr> after_the_end_;
   std::shared_ptr<actors::drain_gate> gate_;  // once a drain has begun
   bool over_ = false;
+  bool in_turn_ = false;  // an actor is running
 };
 
 /// The message of cairn's that an element holds, if it holds one.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 namespace cairn::testkit {
 namespace detail {
@@ -34,6 +35,11 @@ public:
     });
   }
   ~test_runtime_access() {
+    if (running_handlers || engine->runs_this_thread()) {
+      std::fprintf(stderr, "cairn: a test_runtime was destroyed by a handler or an aggregate that it was running; destroy it after "
+                           "run(), step() or advance() has returned\n");
+      std::abort();
+    }
     engine->crash();  // so that the runtime's own end finds nobody to wait for
     if (runtime->in_flight() > 0) {
       std::fprintf(stderr, "a message that was taken out of a test_runtime outlives it, and with it a call that it still owes\n");
@@ -52,6 +58,7 @@ public:
   // Of what has been answered, and what was posted. A handler may step the world in turn, and its context is not stopped then.
   bool run_handlers() {
     if (io.stopped()) io.restart();
+    const handlers_run outermost{running_handlers, std::exchange(running_handlers, true)};
     return io.poll() > 0;
   }
   bool wait_for_timer() {
@@ -75,11 +82,18 @@ public:
     return named;
   }
 
+  struct handlers_run {
+    bool& running;
+    bool before;
+    ~handlers_run() { running = before; }
+  };
+
   timestamp now{std::chrono::sys_days{std::chrono::year{2026} / 1 / 1}};
   std::vector<std::string> warnings;
   std::shared_ptr<faulty_journal> store;
   std::chrono::milliseconds passivate_after;
   boost::asio::io_context io;
+  bool running_handlers = false;
   stepped_engine* engine = nullptr;
   std::optional<cairn::runtime> runtime;
 };

@@ -160,7 +160,7 @@ private:
 
 /// What a command brings along, out of line: most bring nothing, and null stands for the defaults.
 using boxed_options = std::unique_ptr<const command_options>;
-extern const command_options default_options;
+extern const command_options& default_options;
 
 inline boxed_options boxed(command_options options) {
   return options == default_options ? nullptr : std::make_unique<const command_options>(std::move(options));
