@@ -91,7 +91,7 @@ public:
 
   const counters& stats() const noexcept override { return shared_.stats; }
 
-  bool runs_this_thread() const override { return system_.runs_this_thread(); }
+  bool runs_this_thread() const noexcept override { return system_.runs_this_thread(); }
 
 private:
   // A call that hands something over. Another thread may have answered before the call returns, and whoever gets the answer may
@@ -163,6 +163,8 @@ settings checked(settings bounds) {
   bounds.directories = std::min(bounds.directories, bounds.live_aggregates_max);
   return bounds;
 }
+
+bool is_engine_thread() noexcept { return system_thread::any_runs_this_thread(); }
 
 std::unique_ptr<engine> threaded_engine(engine_parts parts) { return std::make_unique<engine_on_threads>(std::move(parts)); }
 

@@ -1,54 +1,30 @@
 #include <cairn/actors/system_thread.hpp>
 
-#include <caf/logger.hpp>
 #include <caf/thread_hook.hpp>
 
-#include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <future>
 
 namespace cairn::actors {
-
-class system_thread::thread_list {
-public:
-  void add() {
-    const std::lock_guard lock(mutex_);
-    ids_.push_back(std::this_thread::get_id());
-  }
-  void remove() {
-    const std::lock_guard lock(mutex_);
-    std::erase(ids_, std::this_thread::get_id());
-  }
-  bool has_this_thread() const {
-    const std::lock_guard lock(mutex_);
-    return std::find(ids_.begin(), ids_.end(), std::this_thread::get_id()) != ids_.end();
-  }
-
-private:
-  mutable std::mutex mutex_;
-  std::vector<std::thread::id> ids_;
-};
-
 namespace {
 
-template <class ThreadList>
-class list_threads final : public caf::thread_hook {
+thread_local const system_thread* runs_it = nullptr;  // the system that started this thread
+
+// CAF calls it on each thread that the system starts.
+class mark_thread final : public caf::thread_hook {
 public:
-  explicit list_threads(std::shared_ptr<ThreadList> threads) : threads_(std::move(threads)) {}
+  explicit mark_thread(const system_thread* system) : system_(system) {}
   void init(caf::actor_system&) override {}
-  void thread_started() override { threads_->add(); }
-  void thread_terminates() override { threads_->remove(); }
+  void thread_started() override { runs_it = system_; }
+  void thread_terminates() override { runs_it = nullptr; }
 
 private:
-  std::shared_ptr<ThreadList> threads_;
+  const system_thread* system_;
 };
 
 }  // namespace
 
-system_thread::system_thread(caf::actor_system_config& config, const std::function<void(caf::actor_system&)>& set_up)
-    : threads_(std::make_shared<thread_list>()) {
-  config.add_thread_hook<list_threads<thread_list>>(threads_);
+system_thread::system_thread(caf::actor_system_config& config, const std::function<void(caf::actor_system&)>& set_up) {
+  config.add_thread_hook<mark_thread>(this);
   std::promise<caf::actor_system*> made;
   auto started = made.get_future();
   thread_ = std::thread([this, &config, &set_up, made = std::move(made)]() mutable {
@@ -72,6 +48,7 @@ system_thread::~system_thread() {
   thread_.join();
 }
 
-bool system_thread::runs_this_thread() const { return threads_->has_this_thread(); }
+bool system_thread::runs_this_thread() const noexcept { return runs_it == this; }
+bool system_thread::any_runs_this_thread() noexcept { return runs_it != nullptr; }
 
 }  // namespace cairn::actors

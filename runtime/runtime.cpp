@@ -2,10 +2,15 @@
 #include <cairn/limits.hpp>
 #include <cairn/runtime.hpp>
 
+#include "exit_drain.hpp"
+
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
+#include <cstdlib>
 #include <mutex>
+#include <optional>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -19,7 +24,7 @@ public:
 };
 
 const boost::system::error_category& asio_error_category() noexcept {
-  static const asio_category instance;
+  static const auto& instance = *new asio_category;  // a runtime of static storage duration may outlive any other static
   return instance;
 }
 
@@ -90,22 +95,29 @@ struct runtime_core::implementation final : actors::doorkeeper {
 
   void wait(actors::operation_ptr asked) {
     {
-      std::lock_guard lock(mutex);
+      const actors::deferred_answers told_later;
+      const std::lock_guard lock(mutex);
       if (!closed && waiting.size() < waiting_max) {
         waiting.push(std::move(asked));
         somebody_waits = true;
+        // In the same critical section: as soon as it ends, the command may be answered, and its handler may destroy the runtime.
+        admit_waiting_locked();
+        return;
       }
     }
-    if (!asked) return admit_waiting();
     asked->complete(
         closed ? actors::outcome::failed(errc::draining, to_string(asked->stream()))
                : actors::outcome::failed(errc::overloaded, std::to_string(waiting_max) + " commands wait for a place already"));
   }
 
-  // Lets in as many of those that wait as have a place, and wakes the drain when nobody is left.
   void admit_waiting() noexcept {
     const actors::deferred_answers told_later;
-    std::lock_guard lock(mutex);
+    const std::lock_guard lock(mutex);
+    admit_waiting_locked();
+  }
+
+  // Lets in as many of those that wait as have a place, and wakes the drain when nobody is left.
+  void admit_waiting_locked() noexcept {
     while (!waiting.empty() && take_place()) {
       auto next = waiting.pop();
       next->admitted_by = this;
@@ -127,6 +139,7 @@ struct runtime_core::implementation final : actors::doorkeeper {
   std::condition_variable nobody_in_flight;
   std::recursive_mutex drain_mutex;  // without threads, a handler that runs during a drain may drain as well
   std::vector<std::thread> drainers;
+  std::optional<exit_drain> at_exit;       // exit() waits for the engine's end
   std::unique_ptr<actors::engine> engine;  // last: its operations leave through the members above
 };
 
@@ -146,6 +159,11 @@ std::shared_ptr<journal> claimed(std::shared_ptr<journal> shared) {
           }};
 }
 
+constexpr auto on_own_thread =
+    "on a thread of this runtime, and would wait for itself. Such a thread runs decide, evolve, the clock, on_warning, the "
+    "journal, and a handler whose executor runs it where it is posted. Use another thread, a handler of an io_context for "
+    "example.";
+
 }  // namespace
 
 runtime_core::runtime_core(runtime_options options, const actors::engine_factory& make_engine) {
@@ -157,14 +175,34 @@ runtime_core::runtime_core(runtime_options options, const actors::engine_factory
   if (!options.on_warning) options.on_warning = runtime_options::warn_on_stderr;
   options.journal = claimed(std::move(options.journal));
   self_ = std::make_unique<implementation>(std::move(options), make_engine);
+  if (!self_->engine->has_threads()) return;
+  self_->at_exit.emplace([this] {
+    if (self_->engine->runs_this_thread()) {
+      std::fprintf(stderr, "cairn: exit() was called %s The runtime is not drained.\n", on_own_thread);
+    } else {
+      drain(drain_snapshots::yes);
+    }
+  });
 }
 
 runtime_core::~runtime_core() {
+  if (self_->engine->runs_this_thread()) {
+    std::fprintf(stderr, "cairn: ~runtime() was called %s\n", on_own_thread);
+    std::abort();
+  }
+  if (self_->at_exit) self_->at_exit->begin_destruction();
   drain(drain_snapshots::yes);
   std::unique_lock lock(self_->mutex);
   auto drainers = std::move(self_->drainers);
   lock.unlock();
-  for (auto& drainer : drainers) drainer.join();
+  for (auto& drainer : drainers) {
+    // An executor may run the drain's handler where it is posted: on the drainer, which does nothing more after that.
+    if (drainer.get_id() == std::this_thread::get_id()) {
+      drainer.detach();
+    } else {
+      drainer.join();
+    }
+  }
 }
 
 void runtime_core::submit(actors::operation_ptr asked) {
@@ -202,6 +240,7 @@ void runtime_core::submit_read(const stream_id& stream, std::shared_ptr<actors::
 
 void runtime_core::drain(drain_snapshots snapshots) {
   auto& self = *self_;
+  if (self.engine->runs_this_thread()) throw std::logic_error(std::string("cairn: drain() was called ") + on_own_thread);
   self.closed = true;
   std::lock_guard one_at_a_time(self.drain_mutex);
   {

@@ -89,15 +89,15 @@ stepped_engine::config::config() {
 
 stepped_engine::stepped_engine(actors::engine_parts parts, std::function<bool()> make_progress)
     : shared_{std::move(parts.store), std::move(parts.now), std::move(parts.warn), actors::checked(parts.bounds), {}},
-      make_progress_(std::move(make_progress)), system_(config_,
-                                                        [this](caf::actor_system& system) {
-                                                          auto& scheduler = scheduler_of(system);
-                                                          // CAF takes the very beginning of time for "no timeout".
-                                                          scheduler.clock().current_time += std::chrono::hours{1};
-                                                          actors::spawn_crew(system, shared_, staff_,
-                                                                             actors::threading::scheduled);
-                                                          while (scheduler.try_run_once()) {}
-                                                        }),
+      make_progress_(std::move(make_progress)),
+      system_(config_,
+              [this](caf::actor_system& system) {
+                auto& scheduler = scheduler_of(system);
+                // CAF takes the very beginning of time for "no timeout".
+                scheduler.clock().current_time += std::chrono::hours{1};
+                actors::spawn_crew(system, shared_, staff_, actors::threading::scheduled);
+                while (scheduler.try_run_once()) {}
+              }),
       scheduler_(scheduler_of(*system_)) {}
 
 stepped_engine::~stepped_engine() {
@@ -107,8 +107,9 @@ stepped_engine::~stepped_engine() {
   if (caf::logger::current_logger() == &logger) caf::logger::set_current_actor_system(nullptr);
   constexpr std::size_t of_the_system = 2;  // its own and its thread's
   if (logger.get_reference_count() > of_the_system) {
-    std::fprintf(stderr, "cairn: a test_runtime was destroyed while another thread that had spawned a CAF actor in it was running; "
-                         "end that thread first\n");
+    std::fprintf(stderr,
+                 "cairn: a test_runtime was destroyed while another thread that had spawned a CAF actor in it was running; "
+                 "end that thread first\n");
     std::abort();
   }
 }

@@ -51,8 +51,8 @@ public:
   using std::logic_error::logic_error;
 };
 
-/// One thread at a time. Time stands still until advance(). A thread that spawns actors of its own in system() must have ended when
-/// another thread destroys the engine; else the destructor says so and aborts, because CAF would wait for that thread.
+/// One thread at a time. Time stands still until advance(). A thread that spawns actors of its own in system() must have ended
+/// when another thread destroys the engine; else the destructor says so and aborts, because CAF would wait for that thread.
 class stepped_engine final : public actors::engine {
 public:
   /// `make_progress` lets a drain go on: it runs something, or lets time pass, and says whether there was anything to do.
@@ -65,7 +65,7 @@ public:
   void drain(bool snapshot) override;
   const actors::counters& stats() const noexcept override { return shared_.stats; }
   bool has_threads() const noexcept override { return false; }
-  bool runs_this_thread() const override { return in_turn_; }
+  bool runs_this_thread() const noexcept override { return in_turn_; }
   void make_progress() override;
 
   /// As a process dies: nothing that was on its way arrives, nothing is answered by an actor any more.

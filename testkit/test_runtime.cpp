@@ -36,8 +36,9 @@ public:
   }
   ~test_runtime_access() {
     if (running_handlers || engine->runs_this_thread()) {
-      std::fprintf(stderr, "cairn: a test_runtime was destroyed by a handler or an aggregate that it was running; destroy it after "
-                           "run(), step() or advance() has returned\n");
+      std::fprintf(stderr,
+                   "cairn: a test_runtime was destroyed by a handler or an aggregate that it was running; destroy it after "
+                   "run(), step() or advance() has returned\n");
       std::abort();
     }
     engine->crash();  // so that the runtime's own end finds nobody to wait for

@@ -40,7 +40,7 @@ public:
   virtual bool has_threads() const noexcept { return true; }
   /// Whether an actor is running on the calling thread, or the thread is one of the actors' own: it cannot wait for the drain,
   /// which waits for it.
-  virtual bool runs_this_thread() const = 0;
+  virtual bool runs_this_thread() const noexcept = 0;
   /// Lets such actors do the next thing that there is to do. Throws std::logic_error where there is none.
   virtual void make_progress() {}
 };
@@ -52,6 +52,9 @@ struct engine_parts {
   warn_function warn;
   settings bounds;
 };
+
+/// Whether the calling thread is one of the threads of any engine.
+bool is_engine_thread() noexcept;
 
 using engine_factory = std::function<std::unique_ptr<engine>(engine_parts)>;
 

@@ -12,10 +12,7 @@
 
 #include <functional>
 #include <latch>
-#include <memory>
-#include <mutex>
 #include <thread>
-#include <vector>
 
 namespace cairn::actors {
 
@@ -35,13 +32,11 @@ public:
   caf::actor_system* operator->() const noexcept { return system_; }
 
   /// Whether the calling thread is a thread that the system started: a worker, its clock or the thread of a detached actor.
-  bool runs_this_thread() const;
+  bool runs_this_thread() const noexcept;
+  /// The same of any system.
+  static bool any_runs_this_thread() noexcept;
 
 private:
-  // The identities of the system's threads. CAF calls it on each thread at its start and end.
-  class thread_list;
-
-  std::shared_ptr<thread_list> threads_;
   caf::actor_system* system_ = nullptr;
   std::latch end_{1};
   std::thread thread_;
