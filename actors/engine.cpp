@@ -37,9 +37,9 @@ warn_function harmless(warn_function warn) {
   };
 }
 
-// Makes the system's threads run as SCHED_BATCH: waking one does not push another off its core. Every message wakes somebody, so
-// without it the journal's thread cuts in on those that feed it, and commits many small batches where it could commit a few
-// large ones. Where the system says no, all works as before.
+// Makes the system's threads run as SCHED_BATCH: waking one does not push another off its core. Every message
+// wakes somebody, so without it the journal's thread cuts in on those that feed it, and commits many small
+// batches where it could commit a few large ones. Where the system says no, all works as before.
 class batch_scheduling final : public caf::thread_hook {
 public:
   // On the thread that makes the system, before it starts the others, which inherit the policy.
@@ -94,9 +94,9 @@ public:
   bool runs_this_thread() const noexcept override { return system_.runs_this_thread(); }
 
 private:
-  // A call that hands something over. Another thread may have answered before the call returns, and whoever gets the answer may
-  // destroy the engine; drain_once() waits for the call. submit() needs none: it does everything under a directory's lock, which
-  // the drain takes later.
+  // A call that hands something over. Another thread may have answered before the call returns, and whoever
+  // gets the answer may destroy the engine; drain_once() waits for the call. submit() needs none: it does
+  // everything under a directory's lock, which the drain takes later.
   class handing_over {
   public:
     explicit handing_over(engine_on_threads& engine) : engine_(engine) {

@@ -26,8 +26,8 @@ void draft::add(std::string_view type, std::uint32_t schema_version, std::string
 
 namespace {
 
-// Constant, and without a destructor that does anything: a runtime of static storage duration may be made before the variables of
-// this source are initialised, and outlive them.
+// Constant, and without a destructor that does anything: a runtime of static storage duration may be made
+// before the variables of this source are initialised, and outlive them.
 union default_command_options {
   constexpr default_command_options() : value() {}
   constexpr ~default_command_options() {}

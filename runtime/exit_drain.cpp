@@ -30,8 +30,8 @@ public:
 
   entry* add(std::function<void()> drain) {
     const std::lock_guard lock(mutex_);
-    // exit() calls its functions and the destructors of static objects in one sequence, newest first. So each runtime needs a
-    // registration: that of an older runtime would come too late.
+    // exit() calls its functions and the destructors of static objects in one sequence, newest first. So each
+    // runtime needs a registration: that of an older runtime would come too late.
     if (std::atexit([] { all().drain_next(); }) != 0) throw std::bad_alloc();
     living_.push_back({std::move(drain), ++registrations_, ::getpid(), {}});
     return &living_.back();

@@ -100,7 +100,8 @@ struct runtime_core::implementation final : actors::doorkeeper {
       if (!closed && waiting.size() < waiting_max) {
         waiting.push(std::move(asked));
         somebody_waits = true;
-        // In the same critical section: as soon as it ends, the command may be answered, and its handler may destroy the runtime.
+        // In the same critical section: as soon as it ends, the command may be answered, and its handler may
+        // destroy the runtime.
         admit_waiting_locked();
         return;
       }
@@ -196,7 +197,8 @@ runtime_core::~runtime_core() {
   auto drainers = std::move(self_->drainers);
   lock.unlock();
   for (auto& drainer : drainers) {
-    // An executor may run the drain's handler where it is posted: on the drainer, which does nothing more after that.
+    // An executor may run the drain's handler where it is posted: on the drainer, which does nothing more
+    // after that.
     if (drainer.get_id() == std::this_thread::get_id()) {
       drainer.detach();
     } else {

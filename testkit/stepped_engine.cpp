@@ -102,7 +102,8 @@ stepped_engine::stepped_engine(actors::engine_parts parts, std::function<bool()>
 
 stepped_engine::~stepped_engine() {
   crash();
-  // A test that spawned an actor on this thread has given it a reference to the system's logger, for which the system would wait.
+  // A test that spawned an actor on this thread has given it a reference to the system's logger, for which
+  // the system would wait.
   auto& logger = system_->logger();
   if (caf::logger::current_logger() == &logger) caf::logger::set_current_actor_system(nullptr);
   constexpr std::size_t of_the_system = 2;  // its own and its thread's

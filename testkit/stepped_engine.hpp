@@ -51,8 +51,9 @@ public:
   using std::logic_error::logic_error;
 };
 
-/// One thread at a time. Time stands still until advance(). A thread that spawns actors of its own in system() must have ended
-/// when another thread destroys the engine; else the destructor says so and aborts, because CAF would wait for that thread.
+/// One thread at a time. Time stands still until advance(). A thread that spawns actors of its own in
+/// system() must have ended when another thread destroys the engine; else the destructor says so and aborts,
+/// because CAF would wait for that thread.
 class stepped_engine final : public actors::engine {
 public:
   /// `make_progress` lets a drain go on: it runs something, or lets time pass, and says whether there was anything to do.

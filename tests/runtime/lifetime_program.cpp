@@ -1,5 +1,5 @@
-// A runtime that lives until its process exits, or that one of its own threads destroys. lifetime_test.cpp runs this program once
-// for each way, because exit() and abort() end a process.
+// A runtime that lives until its process exits, or that one of its own threads destroys. lifetime_test.cpp
+// runs this program once for each way, because exit() and abort() end a process.
 #include "product.hpp"
 
 #include <cairn/memory_journal.hpp>

@@ -1,6 +1,8 @@
-// Which thread may create a runtime, use it and destroy it: any. And when: at exit, and in the handlers that it calls, too.
+// Which thread may create a runtime, use it and destroy it: any. And when: at exit, and in the handlers that
+// it calls, too.
 //
-// A failure here is a destructor that never returns, so each test has a time limit, after which it ends the process.
+// A failure here is a destructor that never returns, so each test has a time limit, after which it ends the
+// process.
 #include "product.hpp"
 #include "temporary_folder.hpp"
 
@@ -273,7 +275,8 @@ TEST_CASE("several threads create, use and hand on runtimes at once") {
 
 TEST_CASE("a handler destroys the runtime that calls it") {
   const time_limit limit;
-  // Each call, with a handler that destroys the runtime. `bound` binds the handler to an executor, `run` runs it.
+  // Each call, with a handler that destroys the runtime. `bound` binds the handler to an executor, `run` runs
+  // it.
   const auto each_call = [&](auto bound, auto run) {
     for (const auto* call : {"ask", "ask_many", "state", "state_at", "history", "drain", "refused"}) {
       CAPTURE(call);

@@ -279,11 +279,28 @@ consteval void require_survives_await() {
 
 /// Takes commands for any number of aggregates over one journal.
 ///
-/// Thread safety: every member from any thread. Ownership: owns its actors and threads; neither copied nor moved. The destructor
-/// drains. Errors of every call: those of cairn::errc, as documented there. A handler's execution context must
-/// live until its run() returns because no work is left: the runtime keeps work outstanding there for as long as
-/// it uses the context. A context that is stopped or polled instead must outlive the runtime. A handler, an
-/// aggregate's result and an aggregate's state must be movable without throwing: there is nobody to tell.
+/// Thread safety: every member from any thread. Ownership: owns its actors and threads; neither copied nor
+/// moved. Errors of every call: those of cairn::errc, as documented there. The execution context of a handler
+/// must outlive the call. A handler, an aggregate's result and an aggregate's state must be movable without
+/// throwing: there is nobody to tell.
+///
+/// Lifetime: any thread may create a runtime and any other may destroy it, whether the threads that created
+/// or used it still run or not. The destructor drains. No call may be in progress; a call with a handler is
+/// over when the handler is called, even if the function that started it has not returned yet. So a handler
+/// or a coroutine may destroy the runtime that calls it.
+///
+/// The runtime's own threads cannot wait for their own end. They run decide, evolve, the clock, on_warning,
+/// the journal, and any handler whose executor runs it where it is posted. On such a thread drain() without a
+/// token throws std::logic_error, and the destructor writes a sentence to stderr and aborts.
+///
+/// Exit: exit(), and the return from main, drain each living runtime, newest first, before they destroy
+/// static objects that were made before that runtime. A runtime may be static, on the stack of another thread
+/// or never destroyed. Called by exit() on a runtime's own thread, the drain is skipped with a sentence to
+/// stderr. Threads that use a static runtime should end before exit(): their calls fail with errc::draining,
+/// and after its destruction they must not call it.
+///
+/// Fork: the child has none of the threads. It must not use or destroy the runtime, and its exit() does not
+/// drain.
 class runtime {
 public:
   /// Starts. Throws error(errc::invalid_argument), naming the option, its value and its range. The actors have threads of their

@@ -38,8 +38,8 @@ public:
   /// False where the actors have no threads of their own and go on only by make_progress(): the testkit steps them. Whoever waits
   /// for them then does so by calling that, on the one thread that calls anything here.
   virtual bool has_threads() const noexcept { return true; }
-  /// Whether an actor is running on the calling thread, or the thread is one of the actors' own: it cannot wait for the drain,
-  /// which waits for it.
+  /// Whether an actor is running on the calling thread, or the thread is one of the actors' own: it cannot
+  /// wait for the drain, which waits for it.
   virtual bool runs_this_thread() const noexcept = 0;
   /// Lets such actors do the next thing that there is to do. Throws std::logic_error where there is none.
   virtual void make_progress() {}

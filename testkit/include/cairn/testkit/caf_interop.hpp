@@ -12,6 +12,8 @@ namespace cairn::testkit {
 
 /// What they give lives as long as the test_runtime. Messages that are sent to the handles by CAF's own means pass the taps like
 /// any others; jobs that are run by the coordinator's own means pass none.
+/// A thread that spawns actors in system() must destroy the test_runtime itself, or have ended when another
+/// thread does. CAF waits for such a thread, so the destructor aborts instead.
 struct caf_interop {
   /// Null where the aggregate is not live.
   static caf::actor handle(test_runtime& world, const address& who);

@@ -133,9 +133,10 @@ private:
   std::shared_ptr<detail::tap_state> state_;
 };
 
-/// One runtime and the world around it. One thread only; immovable. Its end is a crash: nothing that is on its way arrives, and
-/// no handler runs any more. A message that was taken out of it (by a tap, by mailbox()) may hold a call of the runtime, and must
-/// not outlive it.
+/// One runtime and the world around it. One thread at a time, which may be another for each call and for the
+/// destructor; immovable. Its end is a crash: nothing that is on its way arrives, and no handler runs any
+/// more. A message that was taken out of it (by a tap, by mailbox()) may hold a call of the runtime, and must
+/// not outlive it. If a handler or an aggregate that it runs destroys it, it aborts with a sentence.
 class test_runtime {
 public:
   /// Over `journal`, behind faults of which none is ordered yet. Where recoveries_at_once_max is 0, it is 2 on any machine.
