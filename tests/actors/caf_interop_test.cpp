@@ -9,6 +9,8 @@
 
 #include <doctest/doctest.h>
 
+#include <memory>
+#include <thread>
 #include <vector>
 
 namespace cairn::tests {
@@ -93,6 +95,17 @@ TEST_CASE("an actor of the user's own lives beside the runtime's, and is stepped
                actors::snapshot_request{stream_id("product", "1"), version{1}, "bytes"});
   world.run();
   CHECK(told == std::vector<version>{version{1}});
+}
+
+TEST_CASE("a test may spawn CAF actors, and destroy the test_runtime on the same thread or after that thread has ended") {
+  std::unique_ptr<test_runtime> world;
+  std::thread([&] { world = std::make_unique<test_runtime>(); }).join();
+  std::vector<version> told;
+  const auto spawn = [&] { caf_interop::system(*world).spawn<saved_versions>(told); };
+  SUBCASE("on the same thread") { spawn(); }
+  SUBCASE("after that thread has ended") { std::thread(spawn).join(); }
+  world->run();
+  world.reset();
 }
 
 }  // namespace cairn::tests

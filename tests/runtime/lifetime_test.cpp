@@ -9,7 +9,6 @@
 #include <cairn/memory_journal.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/store.hpp>
-#include <cairn/testkit/caf_interop.hpp>
 #include <cairn/testkit/test_runtime.hpp>
 
 #include <boost/asio/bind_executor.hpp>
@@ -21,8 +20,6 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <boost/asio/thread_pool.hpp>
-
-#include <caf/event_based_actor.hpp>
 
 #include <doctest/doctest.h>
 
@@ -504,24 +501,6 @@ TEST_CASE("a test_runtime is created, used and destroyed on different threads") 
       world.reset();
     });
   }
-}
-
-TEST_CASE("a test may spawn CAF actors in a test_runtime, and destroy it on the same thread or after that thread has ended") {
-  const time_limit limit;
-  struct passing : caf::event_based_actor {
-    using caf::event_based_actor::event_based_actor;
-    caf::behavior make_behavior() override {
-      quit();
-      return {};
-    }
-  };
-  std::unique_ptr<testkit::test_runtime> world;
-  const live_thread creator([&] { world = std::make_unique<testkit::test_runtime>(); });
-  const auto spawn = [&] { testkit::caf_interop::system(*world).spawn<passing>(); };
-  SUBCASE("on the same thread") { spawn(); }
-  SUBCASE("after that thread has ended") { run_on_new_thread(spawn); }
-  world->run();
-  world.reset();
 }
 
 }  // namespace cairn::tests
