@@ -66,8 +66,6 @@ caf::result<caf::message> aggregate_actor::take_rare(caf::scheduled_actor* actor
   } else if (content.match_elements<retry_recovery>()) {
     const auto incarnation = content.get_as<retry_recovery>(0).incarnation;
     if (self.phase_ == phase::failed && incarnation == self.incarnation_) self.begin_recovery();
-  } else if (content.match_elements<cairn::actors::check_deadlines>()) {
-    self.check_deadlines();
   } else if (content.match_elements<passivate>()) {
     self.ending_ = true;
     self.snapshot_at_end_ = content.get_as<passivate>(0).snapshot;
@@ -82,7 +80,10 @@ caf::result<caf::message> aggregate_actor::take_rare(caf::scheduled_actor* actor
 void aggregate_actor::on_exit() {
   // Whoever still waits is told by the operations' destructors.
   answers_->abandon();
-  waiting_ = {};
+  forget_unsent();
+  while (!waiting_.empty()) {
+    if (auto one = waiting_.pop(); one->completed()) operation::complete(std::move(one));  // which gives up its place
+  }
   state_.reset();
 }
 
@@ -103,7 +104,6 @@ void aggregate_actor::take(operation_ptr asked, timestamp now) {
       asked->complete(outcome::failed(errc::overloaded, to_string(stream()) + " is being recovered, and " +
                                                             std::to_string(waiting_.size()) + " commands wait for it already"));
     } else {
-      watch_deadline(*asked);
       waiting_.push(std::move(asked));
     }
     break;
@@ -111,20 +111,16 @@ void aggregate_actor::take(operation_ptr asked, timestamp now) {
 }
 
 void aggregate_actor::decide(operation_ptr asked, timestamp now) {
-  if (asked->completed()) return;
+  // It has expired. Completing it again gives up its place: whoever asked may hold it for long, as a batch does.
+  if (!asked->begin_decision()) return operation::complete(std::move(asked));
   const auto& options = asked->options();
+  outcome answer;
+  answer.version = version_;
+  // Before the deadline: a repeat asks what has happened already.
+  if (const auto* first = commands_.find(options.command_id)) return repeat(std::move(asked), *first);
   if (options.deadline) {
     now = shared_.now();  // others of the same message may have taken a while
     if (*options.deadline < now) return asked->complete(outcome::failed(errc::deadline_passed, to_string(stream())));
-  }
-  outcome answer;
-  answer.version = version_;
-  if (const auto* first = commands_.find(options.command_id)) {
-    answer.version = first->last;
-    answer.events = first->events;
-    answer.text = first->result;
-    answer.repeated = true;
-    return answer_when_durable(std::move(asked), std::move(answer));
   }
   if (!options.expected.admits(version_)) {
     answer.code = errc::version_conflict;
@@ -134,28 +130,75 @@ void aggregate_actor::decide(operation_ptr asked, timestamp now) {
   }
 
   const auto recorded_at = std::max(now, recorded_at_);
+  const auto unsent_before = unsent_frames_.size();
   draft events(unsent_frames_, stream(), version_, recorded_at, options);
+  std::uint64_t fingerprint = 0;
   try {
+    if (!options.command_id.empty()) fingerprint = asked->fingerprint();
+    events.set_fingerprint(fingerprint);
     asked->decide(*state_, events, answer);
   } catch (...) {
     events.discard();
-    auto [code, detail] = current_failure(errc::decide_failed);
-    if (code != errc::invalid_argument) code = errc::decide_failed;
-    asked->complete(outcome::failed(code, to_string(stream()) + ": " + detail));
-    return;
+    // It too has seen what is not durable yet.
+    return answer_when_durable(std::move(asked), failed_decision());
   }
   if (events.events() == 0) return answer_when_durable(std::move(asked), std::move(answer));
+  if (auto refused = refusal(unsent_frames_.size() - unsent_before, now)) {
+    events.discard();
+    return answer_when_durable(std::move(asked), std::move(*refused));
+  }
 
   // From here on the domain cannot fail: the events have been read back from their bytes, and evolve is noexcept.
   recorded_at_ = recorded_at;
   answer.events = events.events();
   answer.version = version_ + answer.events;
-  commands_.remember(options.command_id, answer.version, answer.events, answer.text);
+  commands_.remember(options.command_id, answer.version, answer.events, answer.text, fingerprint);
   asked->evolve(*state_, *this);
   answer_when_durable(std::move(asked), std::move(answer));
   if (!crew_.journal) return events.discard();
+  shared_.undurable_bytes.fetch_add(static_cast<std::int64_t>(unsent_frames_.size() - unsent_before), std::memory_order_relaxed);
   unsent_events_ += events.events();
   send_appends();
+}
+
+// Why events of so many bytes are not stored now, though they are decided.
+std::optional<outcome> aggregate_actor::refusal(std::size_t bytes, timestamp now) {
+  if (!crew_.journal) return std::nullopt;
+  const auto waiting = shared_.undurable_bytes.load(std::memory_order_relaxed);
+  if (waiting > 0 && waiting + static_cast<std::int64_t>(bytes) > undurable_bytes_max) {
+    return outcome::failed(errc::overloaded, "events of " + std::to_string(waiting) + " bytes wait to be durable");
+  }
+  return shared_.health.refusal(now, shared_.bounds);
+}
+
+// Of the exception that is being handled.
+outcome aggregate_actor::failed_decision() const {
+  auto [code, detail] = current_failure(errc::decide_failed);
+  return outcome::failed(code == errc::invalid_argument ? code : errc::decide_failed, to_string(stream()) + ": " + detail);
+}
+
+void aggregate_actor::repeat(operation_ptr asked, const first_answer& first) {
+  outcome answer;
+  try {
+    const auto fingerprint = asked->fingerprint();
+    if (fingerprint != 0 && first.fingerprint != 0 && fingerprint != first.fingerprint) {
+      answer = outcome::failed(errc::command_id_reused, to_string(stream()) + ": another command had the command id \"" +
+                                                            first.command_id + "\", and made version " +
+                                                            std::to_string(first.last.value) + "; give this one its own");
+    } else {
+      answer.events = first.events;
+      answer.text = first.result;
+      answer.repeated = true;
+    }
+  } catch (...) { answer = failed_decision(); }
+  answer.version = first.last;
+  answer_when_durable(std::move(asked), std::move(answer));
+}
+
+void aggregate_actor::forget_unsent() {
+  shared_.undurable_bytes.fetch_sub(static_cast<std::int64_t>(unsent_frames_.size()), std::memory_order_relaxed);
+  unsent_events_ = 0;
+  unsent_frames_ = {};
 }
 
 void aggregate_actor::send_appends() {
@@ -184,7 +227,6 @@ void aggregate_actor::answer_when_durable(operation_ptr asked, outcome&& answer)
   asked->held = std::move(answer);
   // The answer has seen everything up to version_, and must not be heard before that is durable.
   if (!crew_.journal) return operation::complete(std::move(asked));
-  if (version_ > answers_->durable()) watch_deadline(*asked);
   answers_->hold(std::move(asked), version_);
 }
 
@@ -195,7 +237,8 @@ void aggregate_actor::take(const append_result& result) {
     // Of an earlier incarnation: its commands have been answered. Recovery may have waited for the last of them.
     answers_->settle(result.appends, {});
     if (phase_ == phase::recovering && !recovery_requested_ && !answers_->an_append_is_on_its_way()) begin_recovery();
-    return;
+    // Or it says that the journal left answers behind, which may be all that the end waited for.
+    return end_if_done();
   }
   answers_->settle(result.appends, std::min(result.durable_through, version_));
   send_durable_snapshots();
@@ -216,8 +259,7 @@ void aggregate_actor::forget_what_is_not_durable(errc code, const std::string& d
   auto failure = outcome::failed(code, detail);
   failure.version = stands;
   answers_->fail(failure, ++incarnation_);
-  unsent_events_ = 0;
-  unsent_frames_.clear();
+  forget_unsent();
   taken_snapshots_.clear();
   state_.reset();
   phase_ = phase::recovering;
@@ -235,7 +277,10 @@ void aggregate_actor::begin_recovery() {
     return take(fresh);
   }
   recovery_requested_ = true;
-  send(crew_.recoverer_for(stream_hash{}(stream())), recovery_request{&type_, stream_id(stream()), incarnation_});
+  recovery_request wanted{&type_, stream_id(stream()), incarnation_};
+  if (!crew_.recoveries) return send(crew_.recoverer_for(stream_hash{}(stream())), std::move(wanted));
+  const auto idle = crew_.recoveries->put(recovery_order{std::move(wanted), caf::actor_cast<caf::actor>(this)});
+  if (idle) send(crew_.recoverers[*idle], read_next{});
 }
 
 void aggregate_actor::take(recovery_result& result) {
@@ -276,7 +321,10 @@ void aggregate_actor::fail(errc code, const std::string& detail) {
 void aggregate_actor::take_snapshot() {
   if (!crew_.snapshots) return;
   try {
-    taken_snapshots_.emplace_back(version_, encode_snapshot(version_, recorded_at_, type_.schema_version, *state_, commands_));
+    auto bytes = encode_snapshot(version_, recorded_at_, type_.schema_version, *state_, commands_);
+    auto room = shared_.room_for_snapshot(bytes.size());
+    if (!room) return;  // behind a disk that cannot keep up there is none: a snapshot is an optimisation
+    taken_snapshots_.push_back({version_, std::move(bytes), std::move(room)});
     want_what_is_needed();
   } catch (...) {
     // The user's own packing of the state may throw. That costs the next recovery time, and nobody anything else.
@@ -288,15 +336,15 @@ void aggregate_actor::take_snapshot() {
 
 void aggregate_actor::send_durable_snapshots() {
   const auto durable = answers_->durable();
-  while (!taken_snapshots_.empty() && taken_snapshots_.front().first <= durable) {
-    auto& [at, bytes] = taken_snapshots_.front();
+  while (!taken_snapshots_.empty() && taken_snapshots_.front().at <= durable) {
+    auto& [at, bytes, room] = taken_snapshots_.front();
     // Where the writer cannot keep up, only the newest is kept for it: the others would be pruned at once.
-    const bool newer = taken_snapshots_.size() > 1 && taken_snapshots_[1].first <= durable;
+    const bool newer = taken_snapshots_.size() > 1 && taken_snapshots_[1].at <= durable;
     if (snapshots_in_flight_ >= snapshots_in_flight_max && !newer) return;
     if (snapshots_in_flight_ < snapshots_in_flight_max) {
       last_snapshot_ = at;
       ++snapshots_in_flight_;
-      send(crew_.snapshots, snapshot_request{stream_id(stream()), at, std::move(bytes)});
+      send(crew_.snapshots, snapshot_request{stream_id(stream()), at, std::move(bytes), std::move(room)});
     }
     taken_snapshots_.erase(taken_snapshots_.begin());
   }
@@ -320,40 +368,6 @@ void aggregate_actor::end_if_done() {
     send_durable_snapshots();
   }
   if (snapshots_in_flight_ == 0) quit();
-}
-
-// -- deadlines
-
-void aggregate_actor::watch_deadline(const operation& asked) {
-  const auto& deadline = asked.options().deadline;
-  if (!deadline || asked.completed() || (next_deadline_ && *next_deadline_ <= *deadline)) return;
-  next_deadline_ = deadline;
-  // A far deadline is looked at again in an hour. One millisecond more, so that a near one has passed by then even by a coarser
-  // clock.
-  constexpr std::chrono::milliseconds soonest{1}, latest{3'600'000};
-  const auto now = shared_.now();
-  auto pause = latest;
-  if (*deadline <= now) {
-    pause = soonest;
-  } else if (*deadline < now + latest) {
-    pause = std::chrono::duration_cast<std::chrono::milliseconds>(*deadline - now) + soonest;
-  }
-  delayed_send(this, pause, cairn::actors::check_deadlines{});
-}
-
-void aggregate_actor::check_deadlines() {
-  next_deadline_.reset();
-  const auto now = shared_.now();
-  const auto check = [&](errc code) {
-    return [this, now, code](operation& asked) {
-      if (asked.options().deadline && *asked.options().deadline < now) {
-        asked.complete_early(outcome::failed(code, to_string(stream())));
-      }
-      watch_deadline(asked);
-    };
-  };
-  answers_->for_each(check(errc::timed_out));
-  waiting_.for_each(check(errc::deadline_passed));
 }
 
 }  // namespace cairn::actors

@@ -36,8 +36,12 @@ private:
   // What has been asked.
   void take(operation_ptr asked, timestamp now);
   void decide(operation_ptr asked, timestamp now);
+  std::optional<outcome> refusal(std::size_t bytes, timestamp now);
+  void repeat(operation_ptr asked, const first_answer& first);
+  outcome failed_decision() const;
   void answer_when_durable(operation_ptr asked, outcome&& answer);
   void send_appends();
+  void forget_unsent();
   void wake_journal() noexcept;
   void evolved() override;
 
@@ -57,9 +61,6 @@ private:
   void take_snapshot();
   void send_durable_snapshots();
   void end_if_done();
-
-  void watch_deadline(const operation& asked);
-  void check_deadlines();
 
   shared_context& shared_;
   const crew& crew_;
@@ -83,8 +84,12 @@ private:
   bool ending_ = false;
   bool snapshot_at_end_ = false;
   version last_snapshot_;
-  std::vector<std::pair<version, std::string>> taken_snapshots_;  // not durable yet, or more than the writer takes
-  std::optional<timestamp> next_deadline_;
+  struct taken_snapshot {
+    version at;
+    std::string bytes;
+    std::shared_ptr<void> room;
+  };
+  std::vector<taken_snapshot> taken_snapshots_;  // not durable yet, or more than the writer takes
   std::chrono::milliseconds retry_pause_;
   std::unique_ptr<failure> failure_;  // of the last recovery, where that failed
 };

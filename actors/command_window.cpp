@@ -11,9 +11,10 @@ const first_answer* command_window::find(std::string_view command_id) const noex
   return nullptr;
 }
 
-void command_window::remember(std::string_view command_id, version last, std::uint32_t events, std::string_view result) {
+void command_window::remember(std::string_view command_id, version last, std::uint32_t events, std::string_view result,
+                              std::uint64_t fingerprint) {
   if (command_id.empty() || capacity_ == 0) return;
-  first_answer answer{std::string(command_id), last, events, std::string(result)};
+  first_answer answer{std::string(command_id), last, events, std::string(result), fingerprint};
   if (const auto* known = find(command_id)) {
     answers_[static_cast<std::size_t>(known - answers_.data())] = std::move(answer);
     return;
@@ -31,7 +32,8 @@ void command_window::remember(std::string_view command_id, version last, std::ui
 
 void command_window::replay(const record_view& record) {
   // The last record of a decision says all of it; where only its first part was read, the rest will follow.
-  if (record.index + 1 == record.count) remember(record.command_id, record.version, record.count, record.result);
+  if (record.index + 1 < record.count) return;
+  remember(record.command_id, record.version, record.count, record.result, record.fingerprint);
 }
 
 }  // namespace cairn::actors

@@ -338,6 +338,11 @@ void sort_by_directory(const crew& staff, std::vector<operation_ptr> asked, Hand
 
 }  // namespace
 
+void send_to_reader(const crew& staff, std::size_t hash, std::shared_ptr<read_job> job) {
+  if (!staff.reads) return caf::anon_send(staff.reader_for(hash), read_request{std::move(job)});
+  if (const auto idle = staff.reads->put(std::move(job))) caf::anon_send(staff.readers[*idle], read_next{});
+}
+
 void send_to_directories(const crew& staff, std::vector<operation_ptr> asked) {
   sort_by_directory(staff, std::move(asked), [](const caf::actor& directory, std::vector<operation_ptr>&& part) {
     caf::anon_send(directory, perform_many{std::move(part)});
@@ -366,13 +371,19 @@ std::optional<stream_view> aggregate_of(const caf::abstract_actor& actor) {
 
 void spawn_crew(caf::actor_system& system, shared_context& shared, crew& into, threading how) {
   if (shared.store) {
-    if (how == threading::own) into.appends = std::make_shared<append_inbox>();
-    into.journal = spawn_journal(system, shared, into.appends);
+    if (how != threading::scheduled) {
+      into.appends = std::make_shared<append_inbox>();
+      into.recoveries = std::make_shared<reading_inbox>(shared.bounds.recoveries_at_once_max);
+      into.reads = std::make_shared<reading_inbox>(readers_of_the_past);
+    }
+    into.journal = spawn_journal(system, shared, into.appends, how);
     into.snapshots = spawn_snapshot_writer(system, shared, how);
     for (std::size_t made = 0; made < shared.bounds.recoveries_at_once_max; ++made) {
-      into.recoverers.push_back(spawn_reader(system, shared, how));
+      into.recoverers.push_back(spawn_reader(system, shared, how, into.recoveries, made));
     }
-    for (std::size_t made = 0; made < readers_of_the_past; ++made) into.readers.push_back(spawn_reader(system, shared, how));
+    for (std::size_t made = 0; made < readers_of_the_past; ++made) {
+      into.readers.push_back(spawn_reader(system, shared, how, into.reads, made));
+    }
   }
   const auto directories = shared.bounds.directories;
   for (std::size_t made = 0; made < directories; ++made) {

@@ -1,6 +1,7 @@
 #include <cairn/actors/engine.hpp>
 
 #include <cairn/actors/crew.hpp>
+#include <cairn/actors/deadline_watch.hpp>
 #include <cairn/actors/system_thread.hpp>
 
 #include "work_pool.hpp"
@@ -11,7 +12,6 @@
 #include <caf/thread_hook.hpp>
 
 #include <condition_variable>
-#include <cstdio>
 #include <mutex>
 #include <pthread.h>
 #include <sched.h>
@@ -28,18 +28,9 @@ void require_range(const char* name, T value, T least, T most) {
                                           std::to_string(least) + " to " + std::to_string(most));
 }
 
-// The actors warn in places where nothing may be thrown.
-warn_function harmless(warn_function warn) {
-  return [warn = std::move(warn)](const std::string& sentence) noexcept {
-    try {
-      warn(sentence);
-    } catch (...) { std::fprintf(stderr, "cairn: the warning function threw on: %s\n", sentence.c_str()); }
-  };
-}
-
-// Makes the system's threads run as SCHED_BATCH: waking one does not push another off its core. Every message
-// wakes somebody, so without it the journal's thread cuts in on those that feed it, and commits many small
-// batches where it could commit a few large ones. Where the system says no, all works as before.
+// Makes the system's threads run as SCHED_BATCH: waking one does not push another off its core. Every message wakes somebody, so
+// without it the journal's thread cuts in on those that feed it, and commits many small batches where it could commit a few
+// large ones. Where the system says no, all works as before.
 class batch_scheduling final : public caf::thread_hook {
 public:
   // On the thread that makes the system, before it starts the others, which inherit the policy.
@@ -69,10 +60,14 @@ struct system_config : caf::actor_system_config {
 class engine_on_threads final : public engine {
 public:
   explicit engine_on_threads(engine_parts parts)
-      : shared_{std::move(parts.store), std::move(parts.now), harmless(std::move(parts.warn)), checked(parts.bounds), {}},
-        config_(shared_.bounds),
-        system_(config_, [this](caf::actor_system& system) { spawn_crew(system, shared_, staff_, threading::own); }) {}
+      : shared_{std::move(parts.store), std::move(parts.now), std::move(parts.warn), checked(parts.bounds), {}},
+        config_(shared_.bounds), system_(config_, [this](caf::actor_system& system) {
+          deadlines_.start();
+          spawn_crew(system, shared_, staff_, threading::own);
+        }) {}
   ~engine_on_threads() override { drain_once(true); }
+
+  void watch(operation& asked) override { deadlines_.add(asked); }
 
   void submit(operation_ptr asked) override { pass_through_directory(staff_, std::move(asked)); }
 
@@ -84,14 +79,14 @@ public:
 
   void read(std::size_t hash, std::shared_ptr<read_job> job) override {
     const handing_over not_destroyed_before_its_end(*this);
-    caf::anon_send(staff_.reader_for(hash), read_request{std::move(job)});
+    send_to_reader(staff_, hash, std::move(job));
   }
 
   void drain(bool snapshot) override { drain_once(snapshot); }
 
   const counters& stats() const noexcept override { return shared_.stats; }
 
-  bool runs_this_thread() const noexcept override { return system_.runs_this_thread(); }
+  bool runs_this_thread() const noexcept override { return system_.runs_this_thread() || deadlines_.runs_this_thread(); }
 
 private:
   // A call that hands something over. Another thread may have answered before the call returns, and whoever
@@ -135,6 +130,7 @@ private:
   std::size_t handing_over_ = 0;
   std::condition_variable all_handed_over_;
   shared_context shared_;
+  deadline_watch deadlines_{shared_.now};
   system_config config_;
   crew staff_;
   system_thread system_;

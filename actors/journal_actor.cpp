@@ -112,11 +112,16 @@ private:
         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count());
     shared_.stats.last_commit_ns.store(took, std::memory_order_relaxed);
     shared_.stats.commit_ns.fetch_add(took, std::memory_order_relaxed);
+    std::int64_t bytes = 0;
+    for (const auto& request : batch_) bytes += static_cast<std::int64_t>(request.frames.size());
+    shared_.undurable_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     if (code == errc{}) {
+      shared_.health.note_success();
       shared_.stats.commits.fetch_add(1, std::memory_order_relaxed);
       failing_ = false;
     } else {
       shared_.stats.failed_commits.fetch_add(1, std::memory_order_relaxed);
+      shared_.health.note_failure(code, detail, shared_.now());
       // Every command is told; the log is told once, not once for each commit as long as it lasts.
       if (!std::exchange(failing_, true)) {
         shared_.warn("a group commit of " + std::to_string(batch_.size()) + " appends failed: " + detail +
@@ -184,7 +189,10 @@ private:
           std::swap(results_[left++], results_[next]);
         }
       }
-      for (auto* answers : handing_over_) answers->handed_over();
+      for (auto* answers : handing_over_) {
+        // Not here: one aggregate that is always asked more would keep all others' answers waiting.
+        if (answers->handed_over()) answers->send_result({});
+      }
     }
     results_.resize(left);
   }
@@ -234,9 +242,10 @@ private:
 
 }  // namespace
 
-caf::actor spawn_journal(caf::actor_system& system, shared_context& shared, std::shared_ptr<append_inbox> appends) {
-  return appends ? system.spawn<journal_actor, caf::detached>(shared, std::move(appends))
-                 : system.spawn<journal_actor>(shared, nullptr);
+caf::actor spawn_journal(caf::actor_system& system, shared_context& shared, std::shared_ptr<append_inbox> appends,
+                         threading how) {
+  return how == threading::own ? system.spawn<journal_actor, caf::detached>(shared, std::move(appends))
+                               : system.spawn<journal_actor>(shared, std::move(appends));
 }
 
 }  // namespace cairn::actors

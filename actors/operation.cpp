@@ -1,5 +1,10 @@
+#include <cairn/actors/deadline_watch.hpp>
 #include <cairn/actors/operation.hpp>
 #include <cairn/limits.hpp>
+
+#include <xxhash.h>
+
+#include <algorithm>
 
 namespace cairn::actors {
 
@@ -14,7 +19,10 @@ void draft::add(std::string_view type, std::uint32_t schema_version, std::string
   event.index = index;
   event.count = count;
   event.options = &options_;
-  if (index + 1 == count) event.result = result;
+  if (index + 1 == count) {
+    event.result = result;
+    event.fingerprint = fingerprint_;
+  }
   event.payload = payload;
   encode_frame(frames_, event);
   if (frames_.size() - before_ > limits::decision_bytes_max) {
@@ -22,6 +30,16 @@ void draft::add(std::string_view type, std::uint32_t schema_version, std::string
                 "the events of one decision may have " + std::to_string(limits::decision_bytes_max) + " bytes together");
   }
   ++events_;
+}
+
+void draft::discard() {
+  constexpr std::size_t kept_bytes_max = std::size_t{64} << 10;
+  frames_.resize(before_);
+  if (frames_.capacity() > kept_bytes_max) frames_.shrink_to_fit();
+}
+
+std::uint64_t fingerprint_of(std::string_view bytes) noexcept {
+  return std::max<std::uint64_t>(1, XXH3_64bits(bytes.data(), bytes.size()));
 }
 
 namespace {
@@ -33,7 +51,8 @@ union default_command_options {
   constexpr ~default_command_options() {}
   command_options value;
 };
-constinit const default_command_options defaults;
+// Not every compiler takes its strings for constant; then it comes before what is initialised without a priority.
+[[gnu::init_priority(101)]] const default_command_options defaults;
 
 }  // namespace
 
@@ -57,7 +76,6 @@ deferred_answers::~deferred_answers() {
 }
 
 void deferred_answers::complete(operation_ptr asked, outcome&& answer) noexcept {
-  if (asked->completed()) return;
   asked->held = std::move(answer);
   if (deferred) {
     deferred->push(std::move(asked));
@@ -69,27 +87,55 @@ void deferred_answers::complete(operation_ptr asked, outcome&& answer) noexcept 
 operation::operation(const aggregate_type& type, std::string id, boxed_options options)
     : type_(type), id_(std::move(id)), hash_(stream_hash{}({type.category, id_})), options_(std::move(options)) {}
 
+operation::~operation() {
+  leave();
+  delete watched_;
+}
+
 void operation::complete(operation_ptr asked) noexcept {
-  if (std::exchange(asked->completed_, true)) return;
-  asked->leave();  // first: the handler may ask again at once
+  const bool first = asked->claim();
+  if (first && asked->watched_) asked->watched_->by.remove(*asked->watched_);
+  asked->leave();  // before it is delivered: the handler may ask again at once
+  if (!first) return;
   auto* const self = &*asked;
   self->deliver(std::move(asked));
 }
 
 void operation::complete(outcome&& answer) noexcept {
-  if (completed_) return;
   held = std::move(answer);
   complete(operation_ptr(this));
 }
 
-void operation::complete_early(outcome&& answer) noexcept {
-  if (std::exchange(completed_, true)) return;
-  held = std::move(answer);
+void operation::expire() noexcept {
+  const auto before = stage_.exchange(stage::completed, std::memory_order_acq_rel);
+  if (before == stage::completed) return;
+  // One that brings an id may be a repeat of a command that was carried out long ago.
+  const bool surely_not = before == stage::waiting && options().command_id.empty();
+  expired_ =
+      std::make_unique<outcome>(outcome::failed(surely_not ? errc::deadline_passed : errc::timed_out, to_string(stream())));
   deliver(operation_ptr(this));
 }
 
+outcome& operation::answer() noexcept { return expired_ ? *expired_ : held; }
+
+operation_ptr operation::share_if_alive() noexcept {
+  auto shares = references_.load(std::memory_order_relaxed);
+  while (shares > 0) {
+    if (references_.compare_exchange_weak(shares, shares + 1, std::memory_order_acquire)) return operation_ptr::adopt(this);
+  }
+  return {};
+}
+
+watched_deadline& operation::watch(deadline_watch& by, timestamp deadline) {
+  watched_ = new watched_deadline(*this, by, deadline);
+  return *watched_;
+}
+
 void operation::end() noexcept {
-  if (completed_) {
+  if (completed() && admitted_by && deferred) {
+    // It has expired, and gives up its place when the lock is gone.
+    deferred->push(operation_ptr(this));
+  } else if (completed()) {
     delete this;
   } else {
     deferred_answers::complete(operation_ptr(this), outcome::failed(errc::abandoned, to_string(stream())));

@@ -33,10 +33,6 @@ operation_queue pending_answers::take_ready() {
 void pending_answers::answer_ready(std::unique_lock<std::mutex>& lock) {
   if (answering_) return;
   answering_ = true;
-  answer_until_none_is_ready(lock);
-}
-
-void pending_answers::answer_until_none_is_ready(std::unique_lock<std::mutex>& lock) {
   for (auto ready = take_ready(); !ready.empty(); ready = take_ready()) {
     lock.unlock();
     while (!ready.empty()) operation::complete(ready.pop());
@@ -54,7 +50,8 @@ bool pending_answers::note_result(std::uint32_t appends, version through) {
 
 void pending_answers::settle(std::uint32_t appends, version through) {
   std::unique_lock lock(mutex_);
-  if (note_result(appends, through)) answer_ready(lock);
+  note_result(appends, through);
+  answer_ready(lock);
 }
 
 pending_answers::settled pending_answers::settle_for_journal(std::uint64_t incarnation, std::uint32_t appends, version through) {
@@ -70,9 +67,10 @@ pending_answers::settled pending_answers::settle_for_journal(std::uint64_t incar
   return found;
 }
 
-void pending_answers::handed_over() {
-  std::unique_lock lock(mutex_);
-  answer_until_none_is_ready(lock);
+bool pending_answers::handed_over() {
+  const std::lock_guard lock(mutex_);
+  answering_ = false;
+  return !waiting_.empty() && waiting_.front().after <= durable();
 }
 
 void pending_answers::want_results(bool wanted) {
@@ -102,7 +100,7 @@ void pending_answers::fail(const outcome& failure, std::uint64_t next_incarnatio
   results_wanted_ = true;
   waiting_.for_each([&](operation& one) {
     one.after = {};
-    if (!one.completed()) one.held = failure;  // else it was answered early, and whoever asked may be reading the answer
+    one.held = failure;
   });
   answer_ready(lock);
 }
@@ -115,8 +113,13 @@ void pending_answers::recovered_at(version durable) {
 
 void pending_answers::abandon() {
   operation_queue abandoned;
-  const std::lock_guard lock(mutex_);
-  std::swap(abandoned, waiting_);
+  {
+    const std::lock_guard lock(mutex_);
+    std::swap(abandoned, waiting_);
+  }
+  while (!abandoned.empty()) {
+    if (auto one = abandoned.pop(); one->completed()) operation::complete(std::move(one));  // which gives up its place
+  }
 }
 
 }  // namespace cairn::actors

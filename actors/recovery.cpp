@@ -9,7 +9,7 @@
 namespace cairn::actors {
 namespace {
 
-constexpr std::uint8_t snapshot_format = 1;
+constexpr std::uint8_t snapshot_format = 2;
 
 // One entry of the command window as a snapshot holds it.
 struct stored_answer {
@@ -17,7 +17,8 @@ struct stored_answer {
   std::uint64_t last = 0;
   std::uint32_t events = 0;
   std::string result;
-  MSGPACK_DEFINE_ARRAY(command_id, last, events, result)
+  std::uint64_t fingerprint = 0;
+  MSGPACK_DEFINE_ARRAY(command_id, last, events, result, fingerprint)
 };
 
 std::string checksum_of(std::string_view bytes) {
@@ -52,7 +53,7 @@ std::string take_snapshot(const snapshot_view& stored, version head, const aggre
              std::to_string(type.schema_version);
     }
     for (const auto& answer : codec::decode<std::vector<stored_answer>>(content.commands)) {
-      into.commands.remember(answer.command_id, version{answer.last}, answer.events, answer.result);
+      into.commands.remember(answer.command_id, version{answer.last}, answer.events, answer.result, answer.fingerprint);
     }
     into.state->load(content.state);
     std::string again;
@@ -123,7 +124,7 @@ std::string encode_snapshot(version at, timestamp recorded_at, std::uint32_t sch
   std::vector<stored_answer> answers;
   answers.reserve(commands.size());
   commands.for_each([&](const first_answer& answer) {
-    answers.push_back({answer.command_id, answer.last.value, answer.events, answer.result});
+    answers.push_back({answer.command_id, answer.last.value, answer.events, answer.result, answer.fingerprint});
   });
   codec::encode(body, answers);
   return checksum_of(body) + body;

@@ -12,7 +12,8 @@ constexpr std::size_t snapshots_kept = 2;
 
 class reader_actor final : public ordered_actor {
 public:
-  reader_actor(caf::actor_config& config, shared_context& shared) : ordered_actor(config), shared_(shared) {}
+  reader_actor(caf::actor_config& config, shared_context& shared, std::shared_ptr<reading_inbox> inbox, std::size_t number)
+      : ordered_actor(config), shared_(shared), inbox_(std::move(inbox)), number_(number) {}
 
   ~reader_actor() override { happens_after(mailbox()); }
 
@@ -21,6 +22,7 @@ public:
   caf::behavior make_behavior() override {
     set_exception_handler(end_process);
     return ordered({
+        [this](const read_next&) { take_next(); },
         [this](const recovery_request& request) { return bring_back(request); },
         [this](const read_request& request) { request.job->run(*shared_.store); },
         [this](const finish&) { quit(); },
@@ -28,6 +30,19 @@ public:
   }
 
 private:
+  // One at a time: what comes meanwhile is for whoever is idle first.
+  void take_next() {
+    auto next = inbox_->take(number_);
+    if (!next) return;
+    if (auto* const order = std::get_if<recovery_order>(&*next)) {
+      send(order->asker, bring_back(order->request));
+    } else {
+      std::get<std::shared_ptr<read_job>>(*next)->run(*shared_.store);
+    }
+    next.reset();
+    send(this, read_next{});
+  }
+
   recovery_result bring_back(const recovery_request& request) {
     recovery_result result{request.incarnation, nullptr, {}, {}};
     try {
@@ -46,6 +61,8 @@ private:
   }
 
   shared_context& shared_;
+  const std::shared_ptr<reading_inbox> inbox_;
+  const std::size_t number_;
 };
 
 class snapshot_actor final : public ordered_actor {
@@ -92,8 +109,10 @@ caf::actor spawn_snapshot_writer(caf::actor_system& system, shared_context& shar
   return how == threading::own ? system.spawn<snapshot_actor, caf::detached>(shared) : system.spawn<snapshot_actor>(shared);
 }
 
-caf::actor spawn_reader(caf::actor_system& system, shared_context& shared, threading how) {
-  return how == threading::own ? system.spawn<reader_actor, caf::detached>(shared) : system.spawn<reader_actor>(shared);
+caf::actor spawn_reader(caf::actor_system& system, shared_context& shared, threading how, std::shared_ptr<reading_inbox> inbox,
+                        std::size_t number) {
+  return how == threading::own ? system.spawn<reader_actor, caf::detached>(shared, std::move(inbox), number)
+                               : system.spawn<reader_actor>(shared, std::move(inbox), number);
 }
 
 }  // namespace cairn::actors

@@ -2,9 +2,9 @@
 //
 // Actors made ready from outside wait in one queue that all workers share. Those that an actor makes ready wait for the worker it
 // ran on, whose cache still holds the messages that they got; a worker that has nothing else to do takes them all the same. A
-// worker takes several actors at once where many are ready, gives back all that one turn made ready at once, and wakes only
-// workers that sleep. CAF's own worker also looks up, before and after each turn, what only its logger wants to know, and cairn's
-// logs nothing.
+// worker takes several actors at once if many are ready, and another one that has nothing to do takes these from it. It gives
+// back all that one turn made ready at once, or each at once if others sleep, and wakes only workers that sleep. CAF's own worker
+// also looks up, before and after each turn, what only its logger wants to know, and cairn's logs nothing.
 #pragma once
 
 #include <caf/detail/thread_safe_actor_clock.hpp>
@@ -12,9 +12,11 @@
 #include <caf/resumable.hpp>
 #include <caf/scheduler/abstract_coordinator.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <thread>
@@ -26,7 +28,8 @@ namespace cairn::actors {
 /// system's configuration.
 class work_pool final : public caf::scheduler::abstract_coordinator {
 public:
-  explicit work_pool(caf::actor_system& system) : caf::scheduler::abstract_coordinator(system) {}
+  explicit work_pool(caf::actor_system& system);
+  ~work_pool() override;
 
   void enqueue(caf::resumable* ready) override { put({&ready, 1}, shared_); }
   caf::actor_clock& clock() noexcept override { return clock_; }
@@ -54,8 +57,11 @@ private:
   using ready_queue = std::deque<caf::resumable*>;  // each holds a reference
 
   void put(std::span<caf::resumable* const> ready, ready_queue& into);
-  /// Waits until there is something to do. Takes nothing where the pool stops and all is done.
-  void take(ready_queue& own, std::vector<caf::resumable*>& into);
+  /// Waits until there is something to do, and gives it to the worker. Returns whether there is: not if the pool stops and all is
+  /// done.
+  bool take(worker& into);
+  /// An actor that a worker has taken and not begun. Null if there is none.
+  caf::resumable* steal();
   /// Null where there is nothing to do.
   ready_queue* next_queue(ready_queue& own);
 
@@ -63,7 +69,8 @@ private:
   std::condition_variable ready_;
   ready_queue shared_;
   std::vector<ready_queue> own_;  // of each worker
-  std::size_t sleeping_ = 0;
+  std::vector<std::unique_ptr<worker>> workers_;
+  std::atomic<std::size_t> sleeping_ = 0;  // changes under the lock
   bool stopping_ = false;
   caf::detail::thread_safe_actor_clock clock_;
   std::vector<std::thread> threads_;

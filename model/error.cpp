@@ -12,7 +12,7 @@ public:
     case errc::version_conflict: return "the aggregate is not at the expected version";
     case errc::overloaded: return "too many commands in flight; try again later";
     case errc::deadline_passed: return "the deadline passed before the command was decided; nothing was stored";
-    case errc::timed_out: return "the deadline passed while the command was being stored; whether it was is unknown";
+    case errc::timed_out: return "the deadline passed before it was known whether the command is stored";
     case errc::journal_unavailable: return "the journal cannot be written or read";
     case errc::corrupt_record: return "a stored record is damaged";
     case errc::unknown_event: return "a stored event cannot be read by this program";
@@ -25,6 +25,7 @@ public:
     case errc::store_in_use: return "the store is in use";
     case errc::unknown_format: return "the store has a format that this program does not know";
     case errc::corrupt_store: return "the store is damaged";
+    case errc::command_id_reused: return "the command id belongs to another command; nothing was stored";
     }
     return "unknown cairn error " + std::to_string(code);
   }

@@ -18,7 +18,8 @@ enum flag : std::uint8_t {
   has_metadata = 4,
   has_result = 8,
   has_extensions = 16,
-  all_flags = 31,
+  has_fingerprint = 32,
+  all_flags = 63,
 };
 
 class writer {
@@ -148,6 +149,7 @@ void encode_frame(std::string& out, const unrecorded_event& event) {
   if (expected) flags |= has_expected;
   if (metadata) flags |= has_metadata;
   if (!event.result.empty()) flags |= has_result;
+  if (event.fingerprint != 0) flags |= has_fingerprint;
   write.byte(flags);
   write.varint(event.version.value);
   write.fixed(event.recorded_at.time_since_epoch().count());
@@ -171,6 +173,7 @@ void encode_frame(std::string& out, const unrecorded_event& event) {
     }
   }
   if (flags & has_result) write.text(event.result);
+  if (flags & has_fingerprint) write.fixed(static_cast<std::int64_t>(event.fingerprint));
   out.append(event.payload);
 
   const std::size_t size = out.size() - start - 4;
@@ -241,6 +244,10 @@ record_view decode_record(position where, std::string_view body) {
     record.encoded_keys = before.substr(0, before.size() - read.rest().size());
   }
   if (flags & has_result) record.result = read.text("result", limits::metadata_field_bytes_max);
+  if (flags & has_fingerprint) {
+    record.fingerprint = static_cast<std::uint64_t>(read.fixed("fingerprint"));
+    if (record.fingerprint == 0) read.fail("fingerprint");
+  }
   if (flags & has_extensions) record.critical_extension = read_extensions(read);
   record.payload = read.rest();
   if (record.version.value == 0) read.fail("version");

@@ -50,11 +50,23 @@ public:
     changed_.notify_all();
   }
 
+  /// At exit, all runtimes are drained before what exists now is destroyed.
+  void add_all() {
+    const auto drain_all = [] {
+      std::unique_lock lock(all().mutex_);
+      all().drain_since(0, lock);
+    };
+    if (std::atexit(drain_all) != 0) throw std::bad_alloc();
+  }
+
 private:
   // All since the newest registration: usually one runtime.
   void drain_next() {
     std::unique_lock lock(mutex_);
-    const auto from = registrations_--;
+    drain_since(registrations_--, lock);
+  }
+
+  void drain_since(std::size_t from, std::unique_lock<std::mutex>& lock) {
     const auto is_next = [&](const entry& one) {
       return one.registration >= from && one.process == ::getpid() && one.busy_on != std::this_thread::get_id() &&
              (one.drain || one.busy_on != std::thread::id());
@@ -85,6 +97,8 @@ private:
 };
 
 exit_drain::exit_drain(std::function<void()> drain) : entry_(entries::all().add(std::move(drain))) {}
+
+void exit_drain::before_what_exists_now() { entries::all().add_all(); }
 
 exit_drain::~exit_drain() { entries::all().remove(*entry_); }
 

@@ -21,6 +21,10 @@ public:
   exit_drain(const exit_drain&) = delete;
   exit_drain& operator=(const exit_drain&) = delete;
 
+  /// Also drains all runtimes, older ones too, before exit() destroys what has been made until now.
+  /// Throws std::bad_alloc.
+  static void before_what_exists_now();
+
   /// Called when another thread than exit()'s begins to destroy the runtime. Waits where exit() drains it
   /// just now; afterwards exit() waits until this object is destroyed.
   void begin_destruction();

@@ -146,6 +146,15 @@ struct runtime_core::implementation final : actors::doorkeeper {
 
 namespace {
 
+/// What runs meanwhile (a recovery, a look into the past) does not fail because the warning does.
+actors::warn_function harmless(actors::warn_function warn) {
+  return [warn = std::move(warn)](const std::string& sentence) noexcept {
+    try {
+      warn(sentence);
+    } catch (...) { std::fprintf(stderr, "cairn: the warning function threw on: %s\n", sentence.c_str()); }
+  };
+}
+
 /// The journal for one runtime alone, until the last share is gone.
 std::shared_ptr<journal> claimed(std::shared_ptr<journal> shared) {
   if (!shared->claim()) {
@@ -167,6 +176,15 @@ constexpr auto on_own_thread =
 
 }  // namespace
 
+void keep_system_context_until_drained() {
+  static const bool done = [] {
+    static_cast<void>(boost::asio::query(boost::asio::system_executor(), boost::asio::execution::context));  // makes it
+    exit_drain::before_what_exists_now();
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
 runtime_core::runtime_core(runtime_options options, const actors::engine_factory& make_engine) {
   if (!options.journal) {
     throw error(errc::invalid_argument, "runtime_options::journal is empty; give it a journal, for example open_store(folder)");
@@ -174,6 +192,7 @@ runtime_core::runtime_core(runtime_options options, const actors::engine_factory
   if (options.in_flight_max == 0) throw error(errc::invalid_argument, "in_flight_max is 0, and must be at least 1");
   if (!options.clock) throw error(errc::invalid_argument, "runtime_options::clock is empty");
   if (!options.on_warning) options.on_warning = runtime_options::warn_on_stderr;
+  options.on_warning = harmless(std::move(options.on_warning));
   options.journal = claimed(std::move(options.journal));
   self_ = std::make_unique<implementation>(std::move(options), make_engine);
   if (!self_->engine->has_threads()) return;
@@ -208,6 +227,7 @@ runtime_core::~runtime_core() {
 }
 
 void runtime_core::submit(actors::operation_ptr asked) {
+  self_->engine->watch(*asked);
   if (self_->admit(*asked)) {
     self_->engine->submit(std::move(asked));
   } else if (!asked->completed()) {
@@ -219,6 +239,7 @@ void runtime_core::submit_many(std::vector<actors::operation_ptr> asked) {
   std::vector<actors::operation_ptr> admitted;
   admitted.reserve(asked.size());
   for (auto& one : asked) {
+    self_->engine->watch(*one);
     if (self_->admit(*one)) {
       admitted.push_back(std::move(one));
     } else if (!one->completed()) {
@@ -227,7 +248,8 @@ void runtime_core::submit_many(std::vector<actors::operation_ptr> asked) {
       self_->wait(std::move(one));
     }
   }
-  self_->submit_admitted(std::move(admitted));
+  // Else the last one waited, and may be answered: then this runtime may be gone.
+  if (!admitted.empty()) self_->engine->submit_many(std::move(admitted));
 }
 
 void runtime_core::submit_read(const stream_id& stream, std::shared_ptr<actors::read_job> job) {

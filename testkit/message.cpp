@@ -6,9 +6,9 @@ namespace cairn::testkit {
 namespace {
 
 constexpr std::array<std::string_view, std::variant_size_v<message>> kinds{
-    "perform",         "perform_many",    "append_request",   "append_result",   "commit_now",     "recovery_request",
-    "recovery_result", "read_request",    "snapshot_request", "snapshot_result", "retry_recovery", "check_deadlines",
-    "passivate",       "aggregate_ended", "look_for_idle",    "drain_directory", "finish"};
+    "perform",          "perform_many",    "append_request", "append_result",    "commit_now",      "read_next",
+    "recovery_request", "recovery_result", "read_request",   "snapshot_request", "snapshot_result", "retry_recovery",
+    "passivate",        "aggregate_ended", "look_for_idle",  "drain_directory",  "finish"};
 
 std::string number(version at) { return std::to_string(at.value); }
 

@@ -55,6 +55,7 @@ struct shape {
     in_flight_max = static_cast<std::size_t>(chance.chance(0.3) ? chance.between(1, 5) : 1'000);
     waiting_max = static_cast<std::size_t>(chance.chance(0.3) ? chance.between(0, 5) : 1'000);
     pause_max = chance.duration(100us, 60s);
+    ways = chance.chance(0.5) ? actors::threading::scheduled_with_inboxes : actors::threading::scheduled;
   }
 
   std::size_t clients;
@@ -64,6 +65,7 @@ struct shape {
   std::size_t in_flight_max;
   std::size_t waiting_max;
   microseconds pause_max;
+  actors::threading ways;  // that commands, appends and readings go: those of threads, or all by message
 };
 
 // What an attempt's answer says of whether it happened.
@@ -304,7 +306,8 @@ private:
     options.clock = [this] { return now_; };
     options.on_warning = [this](const std::string& sentence) { trace([&] { return "warning: " + sentence; }); };
     runtime_.emplace(std::move(options), [this](actors::engine_parts parts) {
-      auto made = std::make_unique<stepped_engine>(std::move(parts), [this] { return !must_die() && run_one_message_or_wait(); });
+      auto made = std::make_unique<stepped_engine>(
+          std::move(parts), [this] { return !must_die() && run_one_message_or_wait(); }, shape_.ways);
       engine_ = made.get();
       return made;
     });

@@ -87,17 +87,16 @@ stepped_engine::config::config() {
   set("logger.console-verbosity", caf::atom("quiet"));
 }
 
-stepped_engine::stepped_engine(actors::engine_parts parts, std::function<bool()> make_progress)
+stepped_engine::stepped_engine(actors::engine_parts parts, std::function<bool()> make_progress, actors::threading how)
     : shared_{std::move(parts.store), std::move(parts.now), std::move(parts.warn), actors::checked(parts.bounds), {}},
-      make_progress_(std::move(make_progress)),
-      system_(config_,
-              [this](caf::actor_system& system) {
-                auto& scheduler = scheduler_of(system);
-                // CAF takes the very beginning of time for "no timeout".
-                scheduler.clock().current_time += std::chrono::hours{1};
-                actors::spawn_crew(system, shared_, staff_, actors::threading::scheduled);
-                while (scheduler.try_run_once()) {}
-              }),
+      make_progress_(std::move(make_progress)), how_(how), system_(config_,
+                                                                   [this](caf::actor_system& system) {
+                                                                     auto& scheduler = scheduler_of(system);
+                                                                     // CAF takes the very beginning of time for "no timeout".
+                                                                     scheduler.clock().current_time += std::chrono::hours{1};
+                                                                     actors::spawn_crew(system, shared_, staff_, how_);
+                                                                     while (scheduler.try_run_once()) {}
+                                                                   }),
       scheduler_(scheduler_of(*system_)) {}
 
 stepped_engine::~stepped_engine() {
@@ -118,6 +117,7 @@ stepped_engine::~stepped_engine() {
 void stepped_engine::submit(actors::operation_ptr asked) {
   // Whoever hands it over may hold a lock that the answer needs.
   if (over_) return after_the_end_.push_back(std::move(asked));
+  if (how_ == actors::threading::scheduled_with_inboxes) return actors::pass_through_directory(staff_, std::move(asked));
   const auto& directory = staff_.directory_for(asked->hash());
   caf::anon_send(directory, actors::perform{std::move(asked)});
 }
@@ -129,7 +129,7 @@ void stepped_engine::submit_many(std::vector<actors::operation_ptr> asked) {
 
 void stepped_engine::read(std::size_t hash, std::shared_ptr<actors::read_job> job) {
   if (over_) return;
-  caf::anon_send(staff_.reader_for(hash), actors::read_request{std::move(job)});
+  actors::send_to_reader(staff_, hash, std::move(job));
 }
 
 void stepped_engine::drain(bool snapshot) {
@@ -258,9 +258,16 @@ void stepped_engine::forget_if_gone(caf::actor_id id) {
 }
 
 std::optional<std::chrono::nanoseconds> stepped_engine::next_timer() const {
+  std::optional<std::chrono::nanoseconds> next;
+  if (const auto deadline = deadlines_.next()) {
+    // At most an hour: the time to a deadline may be more than a number holds.
+    const auto now = shared_.now();
+    next = std::clamp(*deadline, now, now + std::chrono::hours{1}) - now + std::chrono::microseconds{1};
+  }
   const auto& schedule = scheduler_.clock().schedule();
-  if (schedule.empty()) return std::nullopt;
-  return schedule.begin()->first - scheduler_.clock().now();
+  if (schedule.empty()) return next;
+  const auto timer = schedule.begin()->first - scheduler_.clock().now();
+  return next ? std::min(*next, timer) : timer;
 }
 
 bool stepped_engine::a_timer_matters() const {
@@ -269,11 +276,14 @@ bool stepped_engine::a_timer_matters() const {
   return std::any_of(schedule.begin(), schedule.end(), [](const auto& timer) {
     if (timer.second->subtype != clock::actor_msg_type) return true;
     const auto kind = kind_in(*static_cast<const clock::actor_msg&>(*timer.second).content);
-    return kind != kind_of<actors::look_for_idle>() && kind != kind_of<actors::check_deadlines>();
+    return kind != kind_of<actors::look_for_idle>();
   });
 }
 
-void stepped_engine::advance(std::chrono::nanoseconds by) { scheduler_.advance_time(by); }
+void stepped_engine::advance(std::chrono::nanoseconds by) {
+  scheduler_.advance_time(by);
+  deadlines_.expire();
+}
 
 caf::actor stepped_engine::handle(const address& who) {
   if (over_) return {};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cairn/actors/crew.hpp>
+#include <cairn/actors/deadline_watch.hpp>
 #include <cairn/actors/engine.hpp>
 #include <cairn/actors/system_thread.hpp>
 #include <cairn/testkit/message.hpp>
@@ -51,15 +52,17 @@ public:
   using std::logic_error::logic_error;
 };
 
-/// One thread at a time. Time stands still until advance(). A thread that spawns actors of its own in
-/// system() must have ended when another thread destroys the engine; else the destructor says so and aborts,
-/// because CAF would wait for that thread.
+/// One thread at a time. Time stands still until advance(). A thread that spawns actors of its own in system() must have ended
+/// when another thread destroys the engine; else the destructor says so and aborts, because CAF would wait for that thread.
 class stepped_engine final : public actors::engine {
 public:
   /// `make_progress` lets a drain go on: it runs something, or lets time pass, and says whether there was anything to do.
-  stepped_engine(actors::engine_parts parts, std::function<bool()> make_progress);
+  /// With inboxes, commands, appends, readings and answers go the way that they go on threads, instead of each by message.
+  stepped_engine(actors::engine_parts parts, std::function<bool()> make_progress,
+                 actors::threading how = actors::threading::scheduled);
   ~stepped_engine() override;
 
+  void watch(actors::operation& asked) override { deadlines_.add(asked); }
   void submit(actors::operation_ptr asked) override;
   void submit_many(std::vector<actors::operation_ptr> asked) override;
   void read(std::size_t hash, std::shared_ptr<actors::read_job> job) override;
@@ -87,12 +90,12 @@ public:
   /// Lets it take one message; where a tap keeps that, it takes none.
   void run(std::size_t place);
 
-  /// How long until the next timer of an actor. None where there is none.
+  /// How long until the next timer of an actor, or the next deadline. None where there is none.
   std::optional<std::chrono::nanoseconds> next_timer() const;
-  /// Whether a timer is set that could let a drain go on. The looks for idle aggregates and passed deadlines come back for ever,
-  /// and end nothing.
+  /// Whether a timer is set that could let a drain go on. The looks for idle aggregates come back for ever, and end nothing.
   bool a_timer_matters() const;
-  /// Moves the actors' clock and puts the timers that have come due into their actors' mailboxes.
+  /// Moves the actors' clock, puts the timers that have come due into their actors' mailboxes, and completes what has passed its
+  /// deadline by the runtime's clock.
   void advance(std::chrono::nanoseconds by);
 
   /// Null where the aggregate is not live, and for everybody behind the end.
@@ -124,7 +127,9 @@ private:
   void forget_if_gone(caf::actor_id id);
 
   actors::shared_context shared_;
+  actors::deadline_watch deadlines_{shared_.now};
   std::function<bool()> make_progress_;
+  const actors::threading how_;
   config config_;
   actors::crew staff_;
   actors::system_thread system_;

@@ -90,6 +90,23 @@ std::string text_of(const document& shown, std::string_view field) {
   fail(field, "is neither a text nor bytes");
 }
 
+/// 16 digits: JSON's readers do not keep a number of 64 bits.
+std::string as_hex(std::uint64_t number) {
+  std::string digits(16, '0');
+  for (auto at = digits.rbegin(); at != digits.rend(); ++at, number >>= 4) *at = "0123456789abcdef"[number & 15];
+  return digits;
+}
+
+std::uint64_t from_hex(const document& shown, std::string_view field) {
+  std::uint64_t number = 0;
+  if (shown.is_string()) {
+    const auto& digits = shown.get_ref<const std::string&>();
+    std::from_chars(digits.data(), digits.data() + digits.size(), number, 16);
+    if (number != 0 && as_hex(number) == digits) return number;
+  }
+  fail(field, "is not a number other than 0 in 16 hexadecimal digits");
+}
+
 // --- msgpack ---
 
 document as_value(std::string_view bytes, export_format format) {
@@ -240,6 +257,7 @@ document readable_document_of(const record_view& record, position chunk, export_
     add(shown, "keys", std::move(pairs));
   }
   if (!record.result.empty()) add(shown, "result", as_value(record.result, format));
+  if (record.fingerprint != 0) add(shown, "fingerprint", as_hex(record.fingerprint));
   add(shown, "data", as_value(record.payload, format));
   return shown;
 }
@@ -449,6 +467,7 @@ std::string_view body_of(const document& shown, std::string& frame) {
   std::string result;
   if (const auto* const found = in.find("result")) result = msgpack_of(*found, "result");
   event.result = result;
+  if (const auto* const found = in.find("fingerprint")) event.fingerprint = from_hex(*found, "fingerprint");
   const auto payload = msgpack_of(in.get("data"), "data");
   event.payload = payload;
   event.options = &options;

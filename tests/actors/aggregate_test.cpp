@@ -440,15 +440,120 @@ TEST_CASE("a command that was answered at its deadline gives up its place even w
   CHECK(world.runtime().in_flight() == 0);
 }
 
-TEST_CASE("a deadline at the end of time costs one timer in an hour") {
-  test_runtime world({.passivate_after = 0ms});
+TEST_CASE("a journal that fails one append after another costs a recovery for few of them, and is tried again now and then") {
+  test_runtime world;
+  world.ask<Product>("1", Enrol{0});
+  world.run();
+  world.journal().fail_next_append(errc::journal_unavailable, "the disk says no", 4);
+  const auto recovered_before = world.runtime().statistics().recoveries.load();
+  for (int command = 0; command < 100; ++command) {
+    const auto refused = world.ask<Product>("1", AddStock{1});
+    world.run();
+    REQUIRE(refused.failed_with(errc::journal_unavailable));
+    CHECK(refused->detail.find("the disk says no") != std::string::npos);
+  }
+  CHECK(world.runtime().statistics().recoveries - recovered_before == 3);
+  const auto look = world.state<Product>("1");  // reads go on
+  world.run();
+  CHECK(look->version == version{1});
+  world.advance(150ms);
+  const auto fourth = world.ask<Product>("1", AddStock{1});
+  world.run();
+  CHECK(fourth.failed_with(errc::journal_unavailable));
+  world.advance(300ms);
+  const auto taken = world.ask<Product>("1", AddStock{1});
+  const auto next = world.ask<Product>("1", AddStock{1});
+  world.run();
+  CHECK(taken.accepted());
+  const auto after = world.ask<Product>("1", AddStock{1});
+  world.run();
+  CHECK(after.accepted());
+}
+
+TEST_CASE("a deadline at the end of time never comes") {
+  test_runtime world;
   world.probe(journal_actor());
-  const auto looks = world.hold<actors::check_deadlines>(product);
-  world.ask<Product>("1", Enrol{}, {.deadline = timestamp::max()});
-  world.advance(59min);
-  CHECK(looks.size() == 0);
-  world.advance(2min);
-  CHECK(looks.size() == 1);
+  const auto asked = world.ask<Product>("1", Enrol{}, {.deadline = timestamp::max()});
+  world.advance(3h);
+  CHECK_FALSE(asked.answered());
+}
+
+TEST_CASE("a deadline is watched wherever the command is: for a place, in a directory, in the mailbox of its aggregate") {
+  test_runtime world({.in_flight_max = 1});
+  world.ask<Product>("1", Enrol{0});
+  world.run();
+  std::optional<testkit::tap> keeper;
+  SUBCASE("in a directory") { keeper = world.probe(directory_of<Product>("1")); }
+  SUBCASE("in the mailbox") { keeper = world.probe(product); }
+  SUBCASE("in the journal's") { keeper = world.probe(journal_actor()); }
+  const auto asked = world.ask<Product>("1", AddStock{1}, {.deadline = world.now() + 5ms, .when_full = when_full::wait});
+  const auto waiting = world.ask<Product>("1", AddStock{2}, {.deadline = world.now() + 5ms, .when_full = when_full::wait});
+  world.run();
+  world.advance(4ms);
+  CHECK_FALSE(waiting.answered());
+  world.advance(2ms);
+  CHECK(waiting.failed_with(errc::deadline_passed));
+  if (!asked.answered()) world.run();
+  CHECK(asked.answered());
+}
+
+TEST_CASE("a deadline goes by the runtime's clock, and is seen to have passed when that jumps") {
+  test_runtime world;
+  world.probe(journal_actor());
+  const auto asked = world.ask<Product>("1", Enrol{}, {.deadline = world.now() + 24h});
+  world.run();
+  world.set_clock(world.now() + 25h);
+  world.advance(1us);
+  CHECK(asked.failed_with(errc::timed_out));
+}
+
+TEST_CASE("a repeat gets the first answer, also if its own deadline has passed") {
+  test_runtime world;
+  const auto first = world.ask<Product>("1", Enrol{5}, {.command_id = "a"});
+  world.run();
+  REQUIRE(first.accepted());
+  const auto late = world.now() - 1h;
+  const auto repeat = world.ask<Product>("1", Enrol{5}, {.command_id = "a", .deadline = late});
+  const auto another = world.ask<Product>("1", Enrol{5}, {.command_id = "b", .deadline = late});
+  world.run();
+  CHECK(repeat->repeated);
+  CHECK(repeat->version == version{1});
+  CHECK(another.failed_with(errc::deadline_passed));
+}
+
+TEST_CASE("a command with an id whose deadline passes before it is known whether it is a repeat is not said to be undone") {
+  test_runtime world;
+  world.ask<Product>("1", Enrol{5}, {.command_id = "a"});
+  world.advance_until_idle();
+  REQUIRE_FALSE(world.is_live(product));
+  world.probe(recoverer_of<Product>("1"));
+  const auto repeat = world.ask<Product>("1", Enrol{5}, {.command_id = "a", .deadline = world.now() + 5ms});
+  world.advance(10ms);
+  CHECK(repeat.failed_with(errc::timed_out));
+}
+
+TEST_CASE("a command id that another command has used is refused, in the same process and behind a recovery") {
+  test_runtime world;
+  const auto first = world.ask<Product>("1", Enrol{5}, {.command_id = "a"});
+  world.run();
+  REQUIRE(first.accepted());
+  const auto check = [&] {
+    const auto other_fields = world.ask<Product>("1", Enrol{6}, {.command_id = "a"});
+    const auto other_type = world.ask<Product>("1", AddStock{5}, {.command_id = "a"});
+    const auto repeat = world.ask<Product>("1", Enrol{5}, {.command_id = "a"});
+    world.run();
+    CHECK(other_fields.failed_with(errc::command_id_reused));
+    CHECK(other_type.failed_with(errc::command_id_reused));
+    CHECK(repeat->repeated);
+    CHECK(world.journal().last() == position{1});
+  };
+  check();
+  world.kill(product);  // its events are read again
+  world.run();
+  check();
+  world.advance_until_idle();  // its snapshot is
+  REQUIRE_FALSE(world.is_live(product));
+  check();
 }
 
 TEST_CASE("a deadline that passes during recovery is told at once, and the command is never decided") {
@@ -506,6 +611,19 @@ TEST_CASE("an exception in decide is that command's error, and the aggregate liv
   REQUIRE(thrown.failed_with(errc::decide_failed));
   CHECK(thrown->detail == "rude/1: not today");
   CHECK(next.accepted());
+}
+
+TEST_CASE("a decision that throws is told when what it has seen is durable") {
+  test_runtime world;
+  const auto appends = world.probe(journal_actor());
+  const auto enrolled = world.ask<Rude>("1", Enrol{});
+  const auto thrown = world.ask<Rude>("1", Throw{});
+  world.run();
+  CHECK_FALSE(thrown.answered());
+  world.inject(aggregate<Rude>("1"), stored_through(1));
+  world.run();
+  CHECK(enrolled.accepted());
+  CHECK(thrown.failed_with(errc::decide_failed));
 }
 
 TEST_CASE("an event that does not read back from its bytes never becomes durable, nor does any other of its decision") {

@@ -51,12 +51,12 @@ TEST_CASE("a tap keeps urgent messages as well, in the order in which the actor 
   world.run();
   auto product = world.probe(aggregate<Product>("1"));
   const auto handle = caf_interop::handle(world, aggregate<Product>("1"));
-  caf::anon_send(handle, actors::check_deadlines{});
+  caf::anon_send(handle, actors::retry_recovery{});
   caf::anon_send<caf::message_priority::high>(handle, actors::passivate{});
   CHECK(world.mailbox(aggregate<Product>("1")).size() == 2);
   world.run();
   product.expect<actors::passivate>();
-  product.expect<actors::check_deadlines>();
+  product.expect<actors::retry_recovery>();
   product.expect_no_message();
 }
 

@@ -1,6 +1,7 @@
 // The parts of the actors that need no actor: the queue, the window of command ids.
 #include <cairn/actors/answers_together.hpp>
 #include <cairn/actors/command_window.hpp>
+#include <cairn/actors/deadline_watch.hpp>
 #include <cairn/actors/pending_answers.hpp>
 #include <cairn/actors/typed_operation.hpp>
 
@@ -9,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <future>
 #include <string>
 #include <thread>
@@ -19,7 +21,8 @@ namespace {
 
 operation_ptr numbered(int number, std::vector<int>& told) {
   const auto complete = [number, &told](const operation_ptr& asked) {
-    told.push_back(asked->held.code == errc::abandoned ? -number : number);
+    const auto code = asked->answer().code;
+    told.push_back(code == errc::abandoned || code == errc::deadline_passed ? -number : number);
   };
   return operation_ptr(new command_operation<stock::Product, stock::Enrol, decltype(complete)>(std::to_string(number),
                                                                                                stock::Enrol{}, {}, complete));
@@ -53,6 +56,84 @@ TEST_CASE("an operation is answered once, whoever tries") {
   one->complete(outcome{});
   one->complete(outcome::failed(errc::overloaded, ""));
   CHECK(told == std::vector<int>{1});
+}
+
+TEST_CASE("an operation is told once, whether its answer or its deadline comes first, and on whichever threads") {
+  deadline_watch watch([] { return timestamp{std::chrono::hours{1}}; });
+  std::atomic<int> told = 0;
+  const auto complete = [&](const operation_ptr& asked) {
+    const auto code = asked->answer().code;
+    if (code == errc{} || code == errc::deadline_passed || code == errc::timed_out) ++told;
+  };
+  constexpr int operations = 20'000;
+  std::vector<operation_ptr> all;
+  for (int number = 0; number < operations; ++number) {
+    command_options options;
+    options.deadline = timestamp{};  // has passed
+    all.emplace_back(new command_operation<stock::Product, stock::Enrol, decltype(complete)>(
+        "1", stock::Enrol{}, boxed(std::move(options)), complete));
+    watch.add(*all.back());
+  }
+  std::thread watching([&] { watch.expire(); });
+  for (auto& one : all) {
+    if (one->begin_decision()) operation::complete(std::exchange(one, {}));
+  }
+  watching.join();
+  all.clear();
+  CHECK(told == operations);
+  CHECK_FALSE(watch.next());
+}
+
+TEST_CASE("a deadline keeps nothing alive, and is forgotten when the operation is completed or abandoned") {
+  deadline_watch watch(system_now);
+  std::vector<int> told;
+  const auto complete = [&](const operation_ptr& asked) { told.push_back(static_cast<int>(asked->answer().code)); };
+  const auto make = [&](timestamp deadline) {
+    command_options options;
+    options.deadline = deadline;
+    operation_ptr made(new command_operation<stock::Product, stock::Enrol, decltype(complete)>(
+        "1", stock::Enrol{}, boxed(std::move(options)), complete));
+    watch.add(*made);
+    return made;
+  };
+  const auto far = system_now() + std::chrono::hours{1};
+  make(far);
+  CHECK(told == std::vector<int>{static_cast<int>(errc::abandoned)});
+  CHECK_FALSE(watch.next());
+  const auto completed = make(far);
+  CHECK(watch.next() == far);
+  completed->complete(outcome{});
+  CHECK_FALSE(watch.next());
+  const auto near = make(system_now());
+  watch.start();
+  while (!near->completed()) std::this_thread::yield();
+  watch.stop();
+  CHECK(told.back() == static_cast<int>(errc::deadline_passed));
+}
+
+TEST_CASE("what becomes ready while the journal hands answers over is left to the aggregate") {
+  std::vector<int> told;
+  pending_answers answers;
+  answers.hold(numbered(1, told), version{1});
+  const auto settled = answers.settle_for_journal(1, 0, version{1});
+  REQUIRE(settled.handing_over);
+  answers.hold(numbered(2, told), version{1});  // a look, which is ready at once
+  CHECK(told == std::vector<int>{1});
+  CHECK(answers.handed_over());
+  CHECK(told == std::vector<int>{1});
+  answers.settle(0, {});
+  CHECK(told == std::vector<int>{1, 2});
+}
+
+TEST_CASE("a decision that is refused gives large memory back") {
+  std::string frames;
+  const command_options options;
+  draft refused(frames, {"product", "1"}, version{}, {}, options);
+  refused.add("BIG", 1, std::string(std::size_t{8} << 20, 'x'), 0, 1, {});
+  REQUIRE(frames.capacity() > std::size_t{8} << 20);
+  refused.discard();
+  CHECK(frames.empty());
+  CHECK(frames.capacity() < std::size_t{64} << 10);
 }
 
 TEST_CASE("answers wait for their version, and the journal gives them whether or not the aggregate wants to know") {
@@ -136,8 +217,9 @@ TEST_CASE("until the journal has handed over what it gathered, no answer of the 
     answers.hold(numbered(4, told), version{2});
   }
   CHECK(told == std::vector<int>{1});
-  answers.handed_over();
   const bool more = answers.durable() == version{2};
+  CHECK(answers.handed_over());
+  answers.settle(0, {});  // as the aggregate does then
   CHECK(told == (more ? std::vector<int>{1, 2, 3, 4} : std::vector<int>{1, 2}));
 }
 
@@ -218,10 +300,11 @@ TEST_CASE("what waits fails with its append, and results of the incarnation befo
 TEST_CASE("a command that was answered at its deadline does not stay when its append fails") {
   std::vector<int> told;
   pending_answers answers;
-  answers.hold(numbered(1, told), version{1});
-  answers.hold(numbered(2, told), version{2});
+  auto first = numbered(1, told), second = numbered(2, told);
+  answers.hold(first, version{1});
+  answers.hold(second, version{2});
   REQUIRE(answers.begin_append(2));
-  answers.for_each([](operation& one) { one.complete_early(outcome::failed(errc::abandoned, "the deadline passed")); });
+  for (auto& one : {first, second}) one->expire();
   CHECK(told == std::vector<int>{-1, -2});
   answers.fail(outcome::failed(errc::journal_unavailable, "the disk says no"), 2);
   answers.settle(1, {});

@@ -292,6 +292,32 @@ TEST_CASE("answers do not wait for snapshots, and a writer that is stuck is not 
   CHECK(std::get<actors::snapshot_request>(writer.at(16)).at == version{100});
 }
 
+namespace {
+
+// A state of 4 MiB.
+struct Large {
+  static constexpr std::string_view category = "large";
+  using Event = std::variant<StockAdded>;
+  std::string state = std::string(std::size_t{4} << 20, 'x');
+  MSGPACK_DEFINE_MAP(state)
+  decision<Event> decide(const Several&) const { return StockAdded{1, {}}; }
+  void evolve(const StockAdded&) noexcept {}
+};
+
+}  // namespace
+
+TEST_CASE("snapshots that wait for a writer that is stuck have a bound for all aggregates together") {
+  test_runtime world({.snapshot_every_events = 1});
+  const auto writer = world.hold<actors::snapshot_request>(snapshot_writer());
+  for (int command = 0; command < 30; ++command) {
+    const auto answer = world.ask<Large>(std::to_string(command), Several{1});
+    world.run();
+    REQUIRE(answer.accepted());
+  }
+  CHECK(writer.size() == 15);  // of a little more than 4 MiB each in 64 MiB
+  CHECK(world.runtime().statistics().skipped_snapshots == 15);
+}
+
 TEST_CASE("a snapshot that could not be saved is tried once more at passivation") {
   test_runtime world({.snapshot_every_events = 10});
   world.journal().fail_next_save();

@@ -3,7 +3,7 @@ import base64, datetime, json, math, struct
 
 METADATA = ["command_id", "correlation_id", "causation_id", "who"]
 FIELDS = ["position", "chunk", "category", "id", "version", "type", "schema_version", "recorded_at",
-          "occurred_at", "index", "count", "expected", *METADATA, "keys", "result", "data"]
+          "occurred_at", "index", "count", "expected", *METADATA, "keys", "result", "fingerprint", "data"]
 # The tags of msgpack that a length follows: kind, layout of the length, least length that needs this layout.
 LONG = {0xd9: (str, ">B", 2**5), 0xda: (str, ">H", 2**8), 0xdb: (str, ">I", 2**16), 0xdc: (list, ">H", 2**4),
         0xdd: (list, ">I", 2**16), 0xde: (dict, ">H", 2**4), 0xdf: (dict, ">I", 2**16)}
@@ -126,9 +126,13 @@ def record(body, position, chunk):
     if flags & 8:
         result = c.text()
         found["result"], lossy = text(result, decode_value), lossy or not result
+    if flags & 32:
+        fingerprint, = c.unpack("<Q")
+        need(fingerprint, "a fingerprint is 0")
+        found["fingerprint"] = f"{fingerprint:016x}"
     for _ in range(c.varint(1, 64) if flags & 16 else 0):
         tag, _, lossy = c.varint(tag + 1), c.text(), True
-    need(flags < 32, "a record has unknown flags")
+    need(flags < 64, "a record has unknown flags")
     need(len(body) <= 2**25 and len(body) - c.at <= 2**24, "a record is too long")
     found["data"] = text(body[c.at:], decode_value)
     line = to_json(**{name: found[name] for name in FIELDS if name in found})

@@ -215,7 +215,7 @@ TEST_CASE("a snapshot that nobody can use costs a warning, and the state is righ
   SUBCASE("of a format that this program does not know") {
     actors::hosted<first::Account> state;
     auto bytes = actors::encode_snapshot(version{4}, timestamp{}, 1, state, actors::command_window(8));
-    bytes[8] = 2;
+    bytes[8] = 3;
     const std::uint64_t sum = XXH3_64bits(bytes.data() + 8, bytes.size() - 8);
     std::memcpy(bytes.data(), &sum, 8);
     snapshots.save(account, version{4}, bytes);

@@ -78,6 +78,8 @@ public:
   };
   checked_engine(actors::engine_parts parts, calls& noted) : noted_(noted), engine_(actors::threaded_engine(std::move(parts))) {}
 
+  void watch(actors::operation& asked) override { engine_->watch(asked); }
+  bool runs_this_thread() const noexcept override { return engine_->runs_this_thread(); }
   void submit(actors::operation_ptr asked) override {
     note();
     engine_->submit(std::move(asked));

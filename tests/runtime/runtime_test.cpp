@@ -549,7 +549,7 @@ TEST_CASE("a command id that was first used by another kind of command is an err
   const command_options named{.command_id = "a"};
   runtime.ask<Hall>("a", Close{}, named);
   const auto failure = failure_of([&] { runtime.ask<Hall>("a", Reserve{1}, named); });
-  CHECK(failure.kind() == errc::invalid_argument);
+  CHECK(failure.kind() == errc::command_id_reused);
 }
 
 TEST_CASE("an unpacking that throws what is no exception is an error of the call that reads") {

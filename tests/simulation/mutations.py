@@ -23,6 +23,9 @@ AGGREGATE = "actors/aggregate_actor.cpp"
 DIRECTORY = "actors/directory_actor.cpp"
 JOURNAL = "actors/journal_actor.cpp"
 RECOVERY = "actors/recovery.cpp"
+OPERATION = "actors/operation.cpp"
+PENDING = "actors/pending_answers.cpp"
+READERS = "actors/store_actors.cpp"
 STORE = "persistence/store/embedded_store.cpp"
 WRITER = "persistence/log/log_writer.cpp"
 SCAN = "persistence/log/log_scan.cpp"
@@ -50,8 +53,8 @@ MUTATIONS = [
         ("  taken_snapshots_.clear();\n  state_.reset();", "  taken_snapshots_.clear();"),
         ("  state_ = std::move(found.state);", "  if (!state_) state_ = std::move(found.state);")]),
     Mutation("snapshot_version_off_by_one", AGGREGATE, [(
-        "taken_snapshots_.emplace_back(version_, encode_snapshot(version_,",
-        "taken_snapshots_.emplace_back(version_ + 1, encode_snapshot(version_ + 1,")]),
+        "    auto bytes = encode_snapshot(version_,", "    auto bytes = encode_snapshot(version_ + 1,"),
+        ("taken_snapshots_.push_back({version_,", "taken_snapshots_.push_back({version_ + 1,")]),
     Mutation("command_ids_lost_in_recovery", RECOVERY, [("    aggregate.commands.replay(record);\n", "")]),
     Mutation("command_ids_lost_in_snapshots", RECOVERY, [(
         "into.commands.remember(answer.command_id,", "into.commands.remember({},")]),
@@ -72,10 +75,11 @@ MUTATIONS = [
         "  if (phase_ != phase::running) return answers_->settle(result.appends, {});\n  if (false) {")]),
     Mutation("expected_version_of_what_is_durable", AGGREGATE, [(
         "  if (!options.expected.admits(version_)) {", "  if (!options.expected.admits(answers_->durable())) {")]),
-    Mutation("deadline_called_certain", AGGREGATE, [(
-        "  answers_->for_each(check(errc::timed_out));", "  answers_->for_each(check(errc::deadline_passed));")]),
+    Mutation("deadline_called_certain", OPERATION, [(
+        "  const bool surely_not = before == stage::waiting && options().command_id.empty();",
+        "  const bool surely_not = true;")]),
     Mutation("snapshot_before_durable", AGGREGATE, [
-        ("!taken_snapshots_.empty() && taken_snapshots_.front().first <= durable)", "!taken_snapshots_.empty())"),
+        ("!taken_snapshots_.empty() && taken_snapshots_.front().at <= durable)", "!taken_snapshots_.empty())"),
         ("!waiting_.empty()) decide(waiting_.pop(), shared_.now());",
          "!waiting_.empty()) decide(waiting_.pop(), shared_.now());\n  send_durable_snapshots();")]),
     Mutation("command_ids_of_lost_events_kept", AGGREGATE, [(
@@ -87,11 +91,24 @@ MUTATIONS = [
         "      if (known.is == status::live) end(known, message.snapshot);\n    }\n    pass_gate_if_empty();",
         "      if (known.is == status::live) end(known, message.snapshot);\n    }")]),
     Mutation("deadline_not_looked_at", AGGREGATE, [(
-        "    if (*options.deadline < now) return asked->complete(", "    if (false) return asked->complete(")]),
+        "    if (*options.deadline < now) return asked->complete(", "    if (false) return asked->complete(")], "actor_tests"),
     Mutation("decision_failed_without_cause", AGGREGATE, [(
         "    asked->decide(*state_, events, answer);",
         "    if (version_.value % 50 == 49) throw 1;\n    asked->decide(*state_, events, answer);")]),
-    Mutation("repeat_told_the_present_version", AGGREGATE, [("    answer.version = first->last;\n", "")]),
+    Mutation("repeat_told_the_present_version", AGGREGATE, [(
+        "  answer.version = first.last;\n", "  answer.version = version_;\n")]),
+    # The ways that things go on threads
+    Mutation("journal_not_woken", AGGREGATE, [(
+        "  if (crew_.appends->put(std::move(request))) wake_journal();",
+        "  if (crew_.appends->put(std::move(request)) && version_.value % 50 != 49) wake_journal();")]),
+    Mutation("reader_does_not_look_again", READERS, [("    next.reset();\n    send(this, read_next{});", "    next.reset();")]),
+    Mutation("answer_one_version_too_early", PENDING, [(
+        "  while (!waiting_.empty() && waiting_.front().after <= durable())",
+        "  while (!waiting_.empty() && waiting_.front().after <= durable() + 1)")]),
+    Mutation("result_not_wanted_that_is_needed", PENDING, [("  results_wanted_ = true;\n  return false;", "  return false;")]),
+    Mutation("rest_not_handed_over", PENDING, [(
+        "  return !waiting_.empty() && waiting_.front().after <= durable();", "  return false;")], "unit_tests"),
+    Mutation("operation_completed_twice", OPERATION, [("  if (!first) return;\n", "  (void)first;\n")]),
     Mutation("recorded_at_follows_the_clock_back", AGGREGATE, [(
         "  const auto recorded_at = std::max(now, recorded_at_);", "  const auto recorded_at = now;")]),
     # The log

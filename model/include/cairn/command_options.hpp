@@ -41,17 +41,19 @@ enum class when_full {
 struct command_options {
   expected_version expected = expected_version::any();
   /// Makes the command idempotent: a repeat within the aggregate's last ids (runtime_options::bounds.command_ids_kept) gets the
-  /// first answer again and changes nothing. Empty: no such protection. A rejection stores nothing, so its repeat is decided
-  /// afresh.
+  /// first answer again and changes nothing, even if the repeat's deadline has passed. Empty: no such protection.
+  /// Only a command that stored events is remembered: a repeat of one that was rejected, or accepted without events, is decided
+  /// again. The same id with another command is refused (errc::command_id_reused). Commands are the same if their C++ types have
+  /// the same name and their fields the same msgpack. Without MSGPACK_DEFINE the bytes of the object count; if it has padding,
+  /// floating-point numbers or owns memory, only the name does.
   std::string command_id = {};
   std::string correlation_id = {};
   std::string causation_id = {};
   std::string who = {};
   /// The business's own time, where it differs from the time of recording.
   std::optional<timestamp> occurred_at = {};
-  /// By the runtime's clock. Past it the command is not decided (errc::deadline_passed), or its outcome is unknown
-  /// (errc::timed_out). Watched from the moment when the command reaches its aggregate: one that still waits for a place in the
-  /// runtime is told when its turn comes.
+  /// By the runtime's clock. Once it has passed the call ends, wherever the command is: with errc::deadline_passed if the command
+  /// was not decided and never will be, with errc::timed_out if its outcome is unknown. If the clock jumps, up to 0.1 s late.
   std::optional<timestamp> deadline = {};
   /// Up to 64 keys of the user's own.
   std::vector<std::pair<std::string, std::string>> keys = {};

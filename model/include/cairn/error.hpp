@@ -19,8 +19,8 @@ enum class errc {
   overloaded,
   /// The deadline passed before the command was decided. Not stored.
   deadline_passed,
-  /// The deadline passed while the command's events were on their way to the journal. Unknown: send it again with the same
-  /// command id to learn which.
+  /// The deadline passed while the command's events were on their way to the journal, or before its aggregate could say whether
+  /// a command with this id was carried out already. Unknown: send it again with the same command id to learn which.
   timed_out,
   /// The journal could not write or read. Unknown for appends that were in flight.
   journal_unavailable,
@@ -47,6 +47,8 @@ enum class errc {
   /// The store's own damage was found while it was opened, or a snapshot that contradicts the events. The detail says what is
   /// known to be intact, or what to do.
   corrupt_store,
+  /// The aggregate has carried out another command with this command id. Not stored; give each command an id of its own.
+  command_id_reused,
 };
 
 /// The category of errc; message() gives a sentence.

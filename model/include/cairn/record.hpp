@@ -31,6 +31,8 @@ struct unrecorded_event {
   const command_options* options = nullptr;
   /// The typed result of the command, msgpack; on the last event of a decision, so that a repeat gets the first answer.
   std::string_view result;
+  /// The command's fingerprint (command_options::command_id), on the last event of a decision; 0 for none.
+  std::uint64_t fingerprint = 0;
   std::string_view payload;
 };
 
@@ -54,6 +56,8 @@ struct record_view {
   /// The user's own keys, still encoded; metadata_keys() reads them.
   std::string_view encoded_keys;
   std::string_view result;
+  /// The fingerprint of the command, if it brought a command id; 0 if the record has none.
+  std::uint64_t fingerprint = 0;
   std::string_view payload;
   /// The tag of an extension without which this record cannot be understood, because a newer program wrote it; 0 if there is
   /// none. A journal does not hand such a record out.

@@ -14,11 +14,13 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
+#include <boost/asio/system_executor.hpp>
 
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
 #include <optional>
+#include <type_traits>
 #include <typeinfo>
 #include <utility>
 
@@ -100,12 +102,20 @@ class outstanding_work<Executor, false> : public boost::asio::executor_work_guar
   using boost::asio::executor_work_guard<Executor>::executor_work_guard;
 };
 
+/// Asio destroys the context of handlers without an executor of their own at exit. Makes it if there is none yet, and lets every
+/// runtime, also one that is older, be drained before. Throws std::bad_alloc.
+void keep_system_context_until_drained();
+
 /// A completion handler with the work that keeps its context running until it is called, and until whoever posts it has let go of
 /// the context: the handler may have run, and run() have returned, before post() has.
 template <class Handler>
 class completion {
 public:
-  explicit completion(Handler handler) : handler_(std::move(handler)), work_(boost::asio::get_associated_executor(handler_)) {}
+  explicit completion(Handler handler) : handler_(std::move(handler)), work_(boost::asio::get_associated_executor(handler_)) {
+    if constexpr (std::is_same_v<boost::asio::associated_executor_t<Handler>, boost::asio::system_executor>) {
+      keep_system_context_until_drained();
+    }
+  }
 
   /// Posts the handler with its arguments. Of this and answer(), one is called, once.
   template <class... Value>
@@ -169,30 +179,48 @@ private:
   outstanding_work<boost::asio::associated_executor_t<Handler>> work_;
 };
 
-/// Where a blocking call waits. Lives on the waiting thread's stack, so the wake-up happens under the lock.
+/// Where a blocking call waits. Lives on the waiting thread's stack, so the wake-up happens under the lock. The waiting thread
+/// makes the answer of the operation, and destroys that: whoever completes it, usually the journal, has other things to do.
 template <class Value>
 class blocking_slot {
 public:
+  using made = std::pair<errc, Value>;
+
   void set(errc code, Value&& value) {
-    actors::answers_together::post_gathered();
-    std::lock_guard lock(mutex_);
-    code_ = code;
-    value_.emplace(std::move(value));
-    is_set_.notify_one();
+    set([&] { value_.emplace(code, std::move(value)); });
+  }
+  void set(actors::operation_ptr asked, made (*make)(actors::operation&)) {
+    set([&] {
+      asked_ = std::move(asked);
+      make_ = make;
+    });
   }
 
   Value wait() {
     std::unique_lock lock(mutex_);
-    is_set_.wait(lock, [this] { return value_.has_value(); });
-    if (code_ != errc{}) throw error(code_, value_->detail);
-    return std::move(*value_);
+    is_set_.wait(lock, [this] { return value_ || asked_; });
+    lock.unlock();
+    if (asked_) value_.emplace(make_(*asked_));
+    asked_ = {};
+    auto& [code, value] = *value_;
+    if (code != errc{}) throw error(code, value.detail);
+    return std::move(value);
   }
 
 private:
+  template <class Put>
+  void set(Put put) {
+    actors::answers_together::post_gathered();
+    std::lock_guard lock(mutex_);
+    put();
+    is_set_.notify_one();
+  }
+
   std::mutex mutex_;
   std::condition_variable is_set_;
-  errc code_{};
-  std::optional<Value> value_;
+  std::optional<made> value_;  // what was read, or is made of
+  actors::operation_ptr asked_;
+  made (*make_)(actors::operation&) = nullptr;
 };
 
 /// The blocking form's handler: called where the answer is made, and wakes the thread that waits.
@@ -203,9 +231,8 @@ struct blocking_completion {
   void operator()(errc code, Value value) { slot->set(code, std::move(value)); }
 
   template <class Make>
-  void answer(const actors::operation_ptr& asked, Make make) {
-    auto [code, value] = make(*asked);
-    slot->set(code, std::move(value));
+  void answer(actors::operation_ptr asked, Make) {
+    slot->set(std::move(asked), [](actors::operation& answered) { return Make{}(answered); });
   }
 };
 

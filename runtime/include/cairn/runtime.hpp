@@ -103,12 +103,13 @@ std::vector<addressed<Command>> addressed_to(std::string_view id, std::vector<Co
 template <class Result>
 struct make_answer {
   std::pair<errc, answer<Result>> operator()(actors::operation& asked) const {
-    auto& told = asked.held;
-    answer<Result> given;
+    auto& told = asked.answer();
+    std::pair<errc, answer<Result>> made;
+    auto& given = made.second;
     given.version = told.version;
     given.events = told.events;
     given.repeated = told.repeated;
-    if (told.rejected) given.rejected = rejection{std::move(told.text)};
+    if (told.rejected) given.rejected.emplace(rejection{std::move(told.text)});
     if constexpr (!std::is_void_v<Result>) {
       if (told.code == errc{} && !told.rejected) {
         try {
@@ -122,7 +123,8 @@ struct make_answer {
       }
     }
     if (told.code != errc{}) given.detail = std::move(told.text);
-    return {told.code, std::move(given)};
+    made.first = told.code;
+    return made;
   }
 };
 
@@ -131,7 +133,9 @@ template <Aggregate A>
 struct make_versioned {
   std::pair<errc, versioned<A>> operator()(actors::operation& asked) const {
     auto& look = static_cast<actors::look_operation<A>&>(asked);
-    return {look.held.code, versioned<A>{std::move(look.seen), look.held.version, std::move(look.held.text)}};
+    auto& told = look.answer();
+    if (told.code != errc{}) return {told.code, versioned<A>{{}, told.version, std::move(told.text)}};
+    return {errc{}, versioned<A>{std::move(look.seen), told.version, {}}};
   }
 };
 
@@ -281,8 +285,9 @@ consteval void require_survives_await() {
 ///
 /// Thread safety: every member from any thread. Ownership: owns its actors and threads; neither copied nor
 /// moved. Errors of every call: those of cairn::errc, as documented there. The execution context of a handler
-/// must outlive the call. A handler, an aggregate's result and an aggregate's state must be movable without
-/// throwing: there is nobody to tell.
+/// must live until its run() returns because no work is left: the runtime keeps work outstanding there for as
+/// long as it uses the context. A context that is stopped or polled instead must outlive the runtime. A handler, an aggregate's
+/// result and an aggregate's state must be movable without throwing: there is nobody to tell.
 ///
 /// Lifetime: any thread may create a runtime and any other may destroy it, whether the threads that created
 /// or used it still run or not. The destructor drains. No call may be in progress; a call with a handler is

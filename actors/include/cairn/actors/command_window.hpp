@@ -20,6 +20,7 @@ struct first_answer {
   version last;  ///< the version after the command
   std::uint32_t events = 0;
   std::string result;
+  std::uint64_t fingerprint = 0;  ///< of the command; 0 if it is unknown
 };
 
 /// The last `capacity` command ids that stored events, oldest forgotten first. An empty window owns no memory.
@@ -32,7 +33,8 @@ public:
 
   /// An id that is in the window keeps its place and gets the new answer. Does nothing for an empty id, or where the capacity is
   /// 0.
-  void remember(std::string_view command_id, version last, std::uint32_t events, std::string_view result);
+  void remember(std::string_view command_id, version last, std::uint32_t events, std::string_view result,
+                std::uint64_t fingerprint = 0);
 
   /// Remembers what a replayed record says of its command.
   void replay(const record_view& record);

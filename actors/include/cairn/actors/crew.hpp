@@ -6,6 +6,7 @@
 #include <cairn/actors/append_inbox.hpp>
 #include <cairn/actors/context.hpp>
 #include <cairn/actors/messages.hpp>
+#include <cairn/actors/reading_inbox.hpp>
 
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
@@ -45,7 +46,7 @@ private:
   std::size_t left_;
 };
 
-/// Handles of the standing actors. A test may put a probe in the place of any; in the journal's, without an inbox.
+/// Handles of the standing actors. A test may put a probe in the place of any; of one that has an inbox, without that.
 struct crew {
   caf::actor journal;  ///< none: the context has no store
   /// Where the journal takes appends from; none: each is a message to it.
@@ -54,6 +55,8 @@ struct crew {
   std::vector<caf::actor> recoverers;  ///< readers for recoveries alone, which no long look into the past keeps waiting
   std::vector<caf::actor> readers;     ///< for looks into the past
   std::vector<caf::actor> directories;
+  /// What the recoverers and the readers take their work from; none: each piece is a message to one of them.
+  std::shared_ptr<reading_inbox> recoveries, reads;
 
   const caf::actor& recoverer_for(std::size_t hash) const { return recoverers[hash % recoverers.size()]; }
   const caf::actor& reader_for(std::size_t hash) const { return readers[hash % readers.size()]; }
@@ -72,8 +75,9 @@ void for_each_standing_actor(const crew& staff, Visit visit) {
 
 /// How the blocking actors run.
 enum class threading {
-  own,        ///< journal, snapshot writer and readers each on a thread of its own
-  scheduled,  ///< all on the system's scheduler, so that a test coordinator steps them
+  own,                    ///< journal, snapshot writer and readers each on a thread of its own, with inboxes
+  scheduled,              ///< all on the system's scheduler, so that a test coordinator steps them; without inboxes, by message
+  scheduled_with_inboxes  ///< the same with inboxes, on which all goes the way that it goes on threads
 };
 
 /// Makes the standing actors in `into`. `shared` and `into` must outlive them and stay where they are.
@@ -83,13 +87,17 @@ void spawn_crew(caf::actor_system& system, shared_context& shared, crew& into, t
 caf::actor spawn_aggregate(caf::actor_system& system, shared_context& shared, const crew& colleagues, const aggregate_type& type,
                            std::string id);
 
-/// The only writer of the store. With an inbox it has a thread of its own; without one it is scheduled, and gets each append as a
-/// message.
-caf::actor spawn_journal(caf::actor_system& system, shared_context& shared, std::shared_ptr<append_inbox> appends);
+/// The only writer of the store. Without an inbox it gets each append as a message.
+caf::actor spawn_journal(caf::actor_system& system, shared_context& shared, std::shared_ptr<append_inbox> appends, threading how);
 caf::actor spawn_snapshot_writer(caf::actor_system& system, shared_context& shared, threading how);
-caf::actor spawn_reader(caf::actor_system& system, shared_context& shared, threading how);
+/// `inbox`: null, or the one in which the reader has this number.
+caf::actor spawn_reader(caf::actor_system& system, shared_context& shared, threading how, std::shared_ptr<reading_inbox> inbox,
+                        std::size_t number);
 /// One of `directories` that share the aggregates between them.
 caf::actor spawn_directory(caf::actor_system& system, shared_context& shared, const crew& colleagues, std::size_t directories);
+
+/// Hands a look into the past to a reader.
+void send_to_reader(const crew& staff, std::size_t hash, std::shared_ptr<read_job> job);
 
 /// Sends the operations to their directories, in order, one message to each that has any of them: for an engine whose messages
 /// can be held.
@@ -113,13 +121,13 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::perform_many)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::append_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::append_result)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::commit_now)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::read_next)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::recovery_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::recovery_result)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::read_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::snapshot_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::snapshot_result)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::retry_recovery)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::check_deadlines)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::passivate)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::aggregate_ended)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::look_for_idle)

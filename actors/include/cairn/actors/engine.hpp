@@ -19,6 +19,9 @@ public:
   engine& operator=(const engine&) = delete;
   virtual ~engine() = default;
 
+  /// Watches the deadline of an operation, if it has one, from here until it is completed. Before anything else is done with it.
+  virtual void watch(operation& asked) = 0;
+
   /// Hands an operation to its aggregate, which is made if it is not live. Never blocks; there is no bound here.
   virtual void submit(operation_ptr asked) = 0;
 

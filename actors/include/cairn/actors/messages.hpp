@@ -53,7 +53,10 @@ struct append_result {
 /// To the journal, from itself: commit what has been gathered. From an aggregate: the inbox is no longer empty.
 struct commit_now {};
 
-/// To a reader, from an aggregate: recover it. Answered by recovery_result.
+/// To a reader: there is something in its inbox. It takes one, and tells itself again until there is nothing left.
+struct read_next {};
+
+/// To a reader, from an aggregate: recover it. Answered by recovery_result. If there is an inbox, it goes there instead.
 struct recovery_request {
   const aggregate_type* type = nullptr;
   stream_id stream;
@@ -68,7 +71,7 @@ struct recovery_result {
   std::string detail;
 };
 
-/// To a reader: read the journal, and answer whoever asked.
+/// To a reader: read the journal, and answer whoever asked. If there is an inbox, it goes there instead.
 struct read_request {
   std::shared_ptr<read_job> job;
 };
@@ -78,6 +81,7 @@ struct snapshot_request {
   stream_id stream;
   version at;
   std::string bytes;
+  std::shared_ptr<void> room = {};  ///< that the bytes take among those that wait, until it is gone
 };
 
 /// To the aggregate, from the snapshot writer.
@@ -90,9 +94,6 @@ struct snapshot_result {
 struct retry_recovery {
   std::uint64_t incarnation = 0;
 };
-
-/// To an aggregate, from itself: a deadline may have passed.
-struct check_deadlines {};
 
 /// To an aggregate, from its directory: finish what you have, leave a snapshot where `snapshot`, and end. Nothing comes after it.
 struct passivate {

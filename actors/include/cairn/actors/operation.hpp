@@ -83,6 +83,9 @@ public:
       : frames_(frames), before_(frames.size()), stream_(stream), current_(current), recorded_at_(recorded_at),
         options_(options) {}
 
+  /// What the command is known by on the last event's record, if it brought an id.
+  void set_fingerprint(std::uint64_t fingerprint) noexcept { fingerprint_ = fingerprint; }
+
   /// Appends the frame of the next event. `result` belongs to the last one. Throws error(errc::invalid_argument) where the
   /// event or the whole decision is beyond its limit.
   void add(std::string_view type, std::uint32_t schema_version, std::string_view payload, std::uint32_t index,
@@ -90,8 +93,8 @@ public:
 
   std::uint32_t events() const noexcept { return events_; }
 
-  /// Takes the frames out again.
-  void discard() { frames_.resize(before_); }
+  /// Takes the frames out again, with the memory of large ones.
+  void discard();
 
 private:
   std::string& frames_;
@@ -100,8 +103,12 @@ private:
   cairn::version current_;
   timestamp recorded_at_;
   const command_options& options_;
+  std::uint64_t fingerprint_ = 0;
   std::uint32_t events_ = 0;
 };
+
+/// Returns a number other than 0 that is the same for the same bytes: XXH3-64.
+std::uint64_t fingerprint_of(std::string_view bytes) noexcept;
 
 /// Told after each event that an operation applies.
 class evolve_observer {
@@ -166,11 +173,15 @@ inline boxed_options boxed(command_options options) {
   return options == default_options ? nullptr : std::make_unique<const command_options>(std::move(options));
 }
 
+class deadline_watch;
+struct watched_deadline;
+
 /// Something asked of one aggregate: a command, or a look at its state. Completed exactly once, at the latest when nobody holds
-/// it any more (errc::abandoned). It holds a place among those in flight until it is completed; where it is completed early,
+/// it any more (errc::abandoned). It holds a place among those in flight until it is completed; if its deadline completes it,
 /// until it has left its queue.
 ///
-/// Owned by reference counting (it rides in messages); used by one thread at a time.
+/// Owned by reference counting (it rides in messages); used by one thread at a time. expire() alone may come from any other
+/// thread meanwhile.
 class operation {
 public:
   operation(const aggregate_type& type, std::string id, boxed_options options);
@@ -181,11 +192,22 @@ public:
   stream_view stream() const noexcept { return {type_.category, id_}; }
   std::size_t hash() const noexcept { return hash_; }
   const command_options& options() const noexcept { return options_ ? *options_ : default_options; }
-  bool completed() const noexcept { return completed_; }
+  bool completed() const noexcept { return stage_.load(std::memory_order_acquire) == stage::completed; }
+
+  /// To be called before decide(): from now on the command may be stored. False if it is completed already: it must not be
+  /// decided then.
+  bool begin_decision() noexcept {
+    auto before = stage::waiting;
+    return stage_.compare_exchange_strong(before, stage::decided, std::memory_order_acq_rel);
+  }
 
   /// Asks the state what shall happen. Events go into `into`, and are kept, as they read back from their bytes, for evolve().
   /// A rejection or a result goes into `answer`. The state is not changed. Throws what decide or the codec throws.
   virtual void decide(const hosted_state& state, draft& into, outcome& answer) = 0;
+
+  /// Returns a number that is the same for the same command: made of its type's name and its fields. 0 for a look.
+  /// Throws what the command's own packing throws.
+  virtual std::uint64_t fingerprint() const { return 0; }
 
   /// Applies the events that decide() kept, telling `observer` after each.
   virtual void evolve(hosted_state& state, evolve_observer& observer) noexcept = 0;
@@ -195,12 +217,26 @@ public:
   /// The same with another answer.
   void complete(outcome&& answer) noexcept;
 
-  /// The same, but the operation keeps its place: it is still in somebody's queue, and must count until it leaves that.
-  void complete_early(outcome&& answer) noexcept;
+  /// Its deadline has passed: completes it, from any thread, with errc::deadline_passed if it surely is not carried out, and else
+  /// with errc::timed_out. It keeps its place: it is still in somebody's queue, and must count until it leaves that.
+  void expire() noexcept;
+
+  /// Nothing if nobody has a share of it any more. The caller must know that it still exists.
+  operation_ptr share_if_alive() noexcept;
+  /// Notes who watches its deadline, once.
+  watched_deadline& watch(deadline_watch& by, timestamp deadline);
+
+  /// The answer, once it is completed.
+  outcome& answer() noexcept;
 
 private:
+  enum class stage : std::uint8_t {
+    waiting,    // not decided
+    decided,    // and perhaps not durable yet
+    completed,  // whoever asked is being told, or was
+  };
   std::atomic<std::uint32_t> references_{0};
-  bool completed_ = false;
+  std::atomic<stage> stage_ = stage::waiting;
   bool room_taken_ = false;
 
 public:
@@ -210,13 +246,13 @@ public:
   operation* next = nullptr;
   /// Told once that the place is free. Null where nobody counts.
   doorkeeper* admitted_by = nullptr;
-  /// The answer: while it waits for `after` to be durable, and when it is delivered.
+  /// The answer: while it waits for `after` to be durable, and when it is delivered, if the deadline did not pass before.
   version after;
   outcome held;
 
 protected:
-  virtual ~operation() { leave(); }
-  /// Hands `held` to whoever asked. Called once, with this operation, which may be kept for as long as that takes.
+  virtual ~operation();
+  /// Hands answer() to whoever asked. Called once, with this operation, which may be kept for as long as that takes.
   virtual void deliver(operation_ptr self) noexcept = 0;
 
 private:
@@ -227,6 +263,7 @@ private:
   friend void intrusive_ptr_release(operation* one) noexcept;
 
   void end() noexcept;
+  bool claim() noexcept { return stage_.exchange(stage::completed, std::memory_order_acq_rel) != stage::completed; }
   void leave() noexcept {
     if (auto* keeper = std::exchange(admitted_by, nullptr)) keeper->leave();
   }
@@ -236,6 +273,8 @@ private:
   std::string id_;
   std::size_t hash_;
   boxed_options options_;
+  watched_deadline* watched_ = nullptr;
+  std::unique_ptr<outcome> expired_;  // written by the thread that completes it; `held` may be written by another meanwhile
 };
 
 inline void intrusive_ptr_add_ref(operation* one) noexcept { one->references_.fetch_add(1, std::memory_order_relaxed); }
@@ -313,7 +352,6 @@ public:
     first_ = taken->next;
     if (!first_) last_ = nullptr;
     --size_;
-    if (taken->completed()) taken->leave();  // answered early: its place counted until here
     return operation_ptr::adopt(taken);
   }
 

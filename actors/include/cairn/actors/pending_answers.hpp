@@ -49,8 +49,8 @@ public:
     bool wanted = false;        ///< the aggregate wants to know
   };
   settled settle_for_journal(std::uint64_t incarnation, std::uint32_t appends, version through);
-  /// Answers also what has become ready meanwhile.
-  void handed_over();
+  /// Returns whether more has become ready meanwhile. It is the aggregate's to answer, which must get a result for that.
+  bool handed_over();
 
   /// Asks for this object's memory ahead of its use: another core has changed it, and the waits for several overlap.
   void prefetch() const noexcept {
@@ -76,17 +76,9 @@ public:
   /// Nobody is left to decide anything: those that wait are told so by their end.
   void abandon();
 
-  /// Visits those that wait, in order. The lock is held: only complete_early() may be called on them.
-  template <class Visit>
-  void for_each(Visit visit) const {
-    const std::lock_guard lock(mutex_);
-    waiting_.for_each(visit);
-  }
-
 private:
   operation_queue take_ready();
   void answer_ready(std::unique_lock<std::mutex>& lock);
-  void answer_until_none_is_ready(std::unique_lock<std::mutex>& lock);
   bool note_result(std::uint32_t appends, version through);  // whether more is durable now
 
   mutable std::mutex mutex_;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <variant>
 
@@ -27,6 +28,23 @@ auto decide(const A& state, const Command& command) {
 
 template <Aggregate A, class Command>
 using decision_of = decltype(actors::decide(std::declval<const A&>(), std::declval<const Command&>()));
+
+/// See operation::fingerprint(). A variant of commands is known by the one that it holds.
+template <class Command>
+std::uint64_t fingerprint_of_command(const Command& command) {
+  if constexpr (cairn::detail::is_variant<Command>::value) {
+    return std::visit([](const auto& one) { return fingerprint_of_command(one); }, command);
+  } else {
+    std::string bytes(typeid(Command).name());
+    bytes.push_back('\0');
+    if constexpr (codec::detail::HasDefinedFields<Command>) {
+      codec::encode(bytes, command);
+    } else if constexpr (std::has_unique_object_representations_v<Command> && !std::is_empty_v<Command>) {
+      bytes.append(reinterpret_cast<const char*>(&command), sizeof command);
+    }
+    return fingerprint_of(bytes);
+  }
+}
 
 /// A command on its way to an aggregate.
 template <Aggregate A, class Command, class Complete>
@@ -74,6 +92,8 @@ public:
       events[index] = read_event<A>(written);
     }
   }
+
+  std::uint64_t fingerprint() const override { return fingerprint_of_command(command_); }
 
   void evolve(hosted_state& state, evolve_observer& observer) noexcept override {
     auto& value = static_cast<hosted<A>&>(state).value;

@@ -52,6 +52,7 @@ inline std::string_view name_of(errc code) noexcept {
   case errc::store_in_use: return "store_in_use";
   case errc::unknown_format: return "unknown_format";
   case errc::corrupt_store: return "corrupt_store";
+  case errc::command_id_reused: return "command_id_reused";
   }
   return "unknown";
 }

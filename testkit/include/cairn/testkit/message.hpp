@@ -20,8 +20,8 @@ namespace cairn::testkit {
 /// Any message that one of the runtime's actors understands.
 using message =
     std::variant<actors::perform, actors::perform_many, actors::append_request, actors::append_result, actors::commit_now,
-                 actors::recovery_request, actors::recovery_result, actors::read_request, actors::snapshot_request,
-                 actors::snapshot_result, actors::retry_recovery, actors::check_deadlines, actors::passivate,
+                 actors::read_next, actors::recovery_request, actors::recovery_result, actors::read_request,
+                 actors::snapshot_request, actors::snapshot_result, actors::retry_recovery, actors::passivate,
                  actors::aggregate_ended, actors::look_for_idle, actors::drain_directory, actors::finish>;
 
 /// The place of a kind of message among the variant's.
