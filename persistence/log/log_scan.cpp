@@ -29,7 +29,12 @@ commit_reader::commit_reader(const segment_files& files, log_place from)
 
 std::string_view commit_reader::window(std::uint64_t offset, std::uint64_t bytes) {
   if (offset < buffer_at_ || offset + bytes > buffer_at_ + buffer_.size()) {
-    buffer_.resize(std::max<std::uint64_t>(bytes, window_bytes_));
+    auto wanted = std::max<std::uint64_t>(bytes, window_bytes_);
+    if (wanted > window_bytes_max) {  // no memory for what a header claims and the file does not have
+      const auto size = size_of(*opened_, files_.path_of(segment_));
+      wanted = std::min(wanted, size - std::min(size, offset));
+    }
+    buffer_.resize(wanted);
     buffer_at_ = offset;
     buffer_.resize(read_fully(*opened_, files_.path_of(segment_), buffer_.data(), buffer_.size(), offset));
     window_bytes_ = std::min(window_bytes_ * 2, window_bytes_max);
