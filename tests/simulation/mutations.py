@@ -69,7 +69,7 @@ MUTATIONS = [
     Mutation("successor_does_not_wait_for_the_killed", DIRECTORY, [(
         "    if (!settled && crew_.journal) return", "    if (!settled && crew_.journal && false) return")]),
     Mutation("recovery_does_not_wait_for_appends", AGGREGATE, [(
-        "  if (!answers_->an_append_is_on_its_way()) begin_recovery();\n}", "  begin_recovery();\n}")]),
+        "  if (!answers_->an_append_is_on_its_way()) begin_recovery();\n}", "  begin_recovery();\n}")], "actor_tests"),
     Mutation("late_acknowledgement_taken_for_a_new_one", AGGREGATE, [(
         "  if (result.incarnation != incarnation_ || phase_ != phase::running) {",
         "  if (phase_ != phase::running) return answers_->settle(result.appends, {});\n  if (false) {")]),
