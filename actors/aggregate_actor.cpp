@@ -81,9 +81,7 @@ void aggregate_actor::on_exit() {
   // Whoever still waits is told by the operations' destructors.
   answers_->abandon();
   forget_unsent();
-  while (!waiting_.empty()) {
-    if (auto one = waiting_.pop(); one->completed()) operation::complete(std::move(one));  // which gives up its place
-  }
+  waiting_ = {};
   state_.reset();
 }
 
@@ -130,7 +128,6 @@ void aggregate_actor::decide(operation_ptr asked, timestamp now) {
   }
 
   const auto recorded_at = std::max(now, recorded_at_);
-  const auto unsent_before = unsent_frames_.size();
   draft events(unsent_frames_, stream(), version_, recorded_at, options);
   std::uint64_t fingerprint = 0;
   try {
@@ -143,7 +140,7 @@ void aggregate_actor::decide(operation_ptr asked, timestamp now) {
     return answer_when_durable(std::move(asked), failed_decision());
   }
   if (events.events() == 0) return answer_when_durable(std::move(asked), std::move(answer));
-  if (auto refused = refusal(unsent_frames_.size() - unsent_before, now)) {
+  if (auto refused = refusal(events.bytes(), now)) {
     events.discard();
     return answer_when_durable(std::move(asked), std::move(*refused));
   }
@@ -156,7 +153,7 @@ void aggregate_actor::decide(operation_ptr asked, timestamp now) {
   asked->evolve(*state_, *this);
   answer_when_durable(std::move(asked), std::move(answer));
   if (!crew_.journal) return events.discard();
-  shared_.undurable_bytes.fetch_add(static_cast<std::int64_t>(unsent_frames_.size() - unsent_before), std::memory_order_relaxed);
+  shared_.undurable_bytes.fetch_add(static_cast<std::int64_t>(events.bytes()), std::memory_order_relaxed);
   unsent_events_ += events.events();
   send_appends();
 }

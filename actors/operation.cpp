@@ -25,7 +25,7 @@ void draft::add(std::string_view type, std::uint32_t schema_version, std::string
   }
   event.payload = payload;
   encode_frame(frames_, event);
-  if (frames_.size() - before_ > limits::decision_bytes_max) {
+  if (bytes() > limits::decision_bytes_max) {
     throw error(errc::invalid_argument,
                 "the events of one decision may have " + std::to_string(limits::decision_bytes_max) + " bytes together");
   }
@@ -131,9 +131,17 @@ watched_deadline& operation::watch(deadline_watch& by, timestamp deadline) {
   return *watched_;
 }
 
+void operation::abandon(operation_ptr asked) noexcept {
+  if (!asked->completed()) return;  // end() tells, unless somebody has a share
+  if (deferred) {
+    deferred->push(std::move(asked));  // its place is given up when the lock is gone
+  } else {
+    complete(std::move(asked));
+  }
+}
+
 void operation::end() noexcept {
   if (completed() && admitted_by && deferred) {
-    // It has expired, and gives up its place when the lock is gone.
     deferred->push(operation_ptr(this));
   } else if (completed()) {
     delete this;

@@ -117,9 +117,6 @@ void pending_answers::abandon() {
     const std::lock_guard lock(mutex_);
     std::swap(abandoned, waiting_);
   }
-  while (!abandoned.empty()) {
-    if (auto one = abandoned.pop(); one->completed()) operation::complete(std::move(one));  // which gives up its place
-  }
 }
 
 }  // namespace cairn::actors

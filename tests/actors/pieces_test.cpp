@@ -50,6 +50,36 @@ TEST_CASE("operations leave a queue in the order in which they came, and those l
   CHECK(told == std::vector<int>{1, 2, -3, -4});
 }
 
+TEST_CASE("what has expired gives up its place when its queue ends, though others have shares, and not while a lock is held") {
+  struct counting final : doorkeeper {
+    void leave() noexcept override { ++left; }
+    int left = 0;
+  } keeper;
+  std::vector<int> told;
+  const auto shared = numbered(1, told);
+  const auto locked = numbered(2, told);
+  for (const auto& one : {shared, locked}) {
+    one->admitted_by = &keeper;
+    one->expire();
+  }
+  CHECK(told == std::vector<int>{-1, -2});
+  {
+    operation_queue queue;
+    queue.push(shared);
+  }
+  CHECK(keeper.left == 1);
+  {
+    const deferred_answers told_later;
+    {
+      operation_queue queue;
+      queue.push(locked);
+    }
+    CHECK(keeper.left == 1);
+  }
+  CHECK(keeper.left == 2);
+  CHECK(told.size() == 2);
+}
+
 TEST_CASE("an operation is answered once, whoever tries") {
   std::vector<int> told;
   const auto one = numbered(1, told);

@@ -24,6 +24,7 @@ DIRECTORY = "actors/directory_actor.cpp"
 JOURNAL = "actors/journal_actor.cpp"
 RECOVERY = "actors/recovery.cpp"
 OPERATION = "actors/operation.cpp"
+RUNTIME = "runtime/runtime.cpp"
 PENDING = "actors/pending_answers.cpp"
 READERS = "actors/store_actors.cpp"
 STORE = "persistence/store/embedded_store.cpp"
@@ -109,6 +110,13 @@ MUTATIONS = [
     Mutation("rest_not_handed_over", PENDING, [(
         "  return !waiting_.empty() && waiting_.front().after <= durable();", "  return false;")], "unit_tests"),
     Mutation("operation_completed_twice", OPERATION, [("  if (!first) return;\n", "  (void)first;\n")]),
+    Mutation("place_not_given_back", OPERATION, [(
+        "  asked->leave();  // before it is delivered", "  if (first) asked->leave();  // before it is delivered")],
+             "actor_tests"),
+    Mutation("place_of_the_abandoned_not_given_back", OPERATION, [("  if (!asked->completed()) return;", "  return;")],
+             "unit_tests"),
+    Mutation("drain_does_not_wait", RUNTIME, [(
+        "    self.nobody_in_flight.wait(lock, all_left);\n", "")], "runtime_tests"),
     Mutation("recorded_at_follows_the_clock_back", AGGREGATE, [(
         "  const auto recorded_at = std::max(now, recorded_at_);", "  const auto recorded_at = now;")]),
     # The log

@@ -92,6 +92,8 @@ public:
            std::uint32_t count, std::string_view result);
 
   std::uint32_t events() const noexcept { return events_; }
+  /// Of their frames.
+  std::size_t bytes() const noexcept { return frames_.size() - before_; }
 
   /// Takes the frames out again, with the memory of large ones.
   void discard();
@@ -217,6 +219,9 @@ public:
   /// The same with another answer.
   void complete(outcome&& answer) noexcept;
 
+  /// Takes it out of the queue that it was in. One that has expired gives up its place, though others may have shares of it.
+  static void abandon(operation_ptr asked) noexcept;
+
   /// Its deadline has passed: completes it, from any thread, with errc::deadline_passed if it surely is not carried out, and else
   /// with errc::timed_out. It keeps its place: it is still in somebody's queue, and must count until it leaves that.
   void expire() noexcept;
@@ -331,8 +336,9 @@ public:
     std::swap(size_, other.size_);
     return *this;
   }
+  /// Those that are left are answered as abandoned, or, where they are completed, give up their places.
   ~operation_queue() {
-    while (!empty()) pop();
+    while (!empty()) operation::abandon(pop());
   }
 
   bool empty() const noexcept { return first_ == nullptr; }
