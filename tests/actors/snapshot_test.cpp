@@ -2,6 +2,7 @@
 #include "product.hpp"
 
 #include <cairn/testkit/doctest.hpp>
+#include <cairn/testkit/forwarding_journal.hpp>
 #include <cairn/testkit/test_runtime.hpp>
 
 #include <doctest/doctest.h>
@@ -346,27 +347,15 @@ TEST_CASE("every single flipped byte of a snapshot is noticed") {
 namespace {
 
 // A journal that never prunes its snapshots.
-class unpruned : public journal, public snapshot_store {
+class unpruned : public testkit::forwarding_journal, public snapshot_store {
 public:
-  void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
-    inner_->append(appends, outcomes);
-  }
-  void read(stream_view stream, version_range range, const record_visitor& visit) const override {
-    inner_->read(stream, range, visit);
-  }
-  position read_all(position from, const record_visitor& visit) const override { return inner_->read_all(from, visit); }
-  version highest(stream_view stream) const override { return inner_->highest(stream); }
-  position last() const override { return inner_->last(); }
   snapshot_store& snapshots() override { return *this; }
 
-  void save(stream_view stream, version at, std::string_view bytes) override { inner_->snapshots().save(stream, at, bytes); }
+  void save(stream_view stream, version at, std::string_view bytes) override { inner().snapshots().save(stream, at, bytes); }
   void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
-    inner_->snapshots().read_newest_first(stream, at_most, visit);
+    inner().snapshots().read_newest_first(stream, at_most, visit);
   }
   void prune(stream_view, std::size_t) override {}
-
-private:
-  std::unique_ptr<journal> inner_ = memory_journal();
 };
 
 // Hands out so many snapshots, and fails then.

@@ -1,6 +1,7 @@
 // Everything folded by one reading of the log is what each aggregate's own history makes of it.
 #include <cairn/folded_log.hpp>
 #include <cairn/memory_journal.hpp>
+#include <cairn/testkit/forwarding_journal.hpp>
 
 #include "product.hpp"
 
@@ -187,27 +188,15 @@ TEST_CASE("an event that cannot be read stops the folding, with everything befor
 namespace {
 
 /// A log in which an event of product "2" is missing.
-class log_with_a_gap final : public journal {
+class log_with_a_gap final : public testkit::forwarding_journal {
 public:
-  explicit log_with_a_gap(std::shared_ptr<journal> whole) : whole_(std::move(whole)) {}
+  using forwarding_journal::forwarding_journal;
 
   position read_all(position from, const record_visitor& visit) const override {
-    return whole_->read_all(from, [&](const record_view& record) {
+    return forwarding_journal::read_all(from, [&](const record_view& record) {
       return (record.stream.id == "2" && record.version == version{1}) || visit(record);
     });
   }
-  void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
-    whole_->append(appends, outcomes);
-  }
-  void read(stream_view stream, version_range range, const record_visitor& visit) const override {
-    whole_->read(stream, range, visit);
-  }
-  version highest(stream_view stream) const override { return whole_->highest(stream); }
-  position last() const override { return whole_->last(); }
-  snapshot_store& snapshots() override { return whole_->snapshots(); }
-
-private:
-  const std::shared_ptr<journal> whole_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <cairn/memory_journal.hpp>
 #include <cairn/runtime.hpp>
+#include <cairn/testkit/forwarding_journal.hpp>
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -39,23 +40,16 @@ using namespace stock;
 thread_local bool is_thread_of_runtime = false;
 
 // Marks the threads that an answer comes from: those of the aggregates, of the journal and of the readers.
-class marking_journal final : public journal {
+class marking_journal final : public testkit::forwarding_journal {
 public:
   void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
     is_thread_of_runtime = true;
-    inner_->append(appends, outcomes);
+    forwarding_journal::append(appends, outcomes);
   }
   void read(stream_view stream, version_range range, const record_visitor& visit) const override {
     is_thread_of_runtime = true;
-    inner_->read(stream, range, visit);
+    forwarding_journal::read(stream, range, visit);
   }
-  position read_all(position from, const record_visitor& visit) const override { return inner_->read_all(from, visit); }
-  version highest(stream_view stream) const override { return inner_->highest(stream); }
-  position last() const override { return inner_->last(); }
-  snapshot_store& snapshots() override { return inner_->snapshots(); }
-
-private:
-  const std::shared_ptr<journal> inner_ = memory_journal();
 };
 
 timestamp marking_clock() {

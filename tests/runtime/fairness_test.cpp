@@ -4,6 +4,7 @@
 
 #include <cairn/memory_journal.hpp>
 #include <cairn/runtime.hpp>
+#include <cairn/testkit/forwarding_journal.hpp>
 
 #include <boost/asio/use_future.hpp>
 
@@ -83,24 +84,16 @@ TEST_CASE("one slow decision keeps no other aggregate waiting while a thread is 
 // --- readings ---
 
 /// A journal whose reads of one aggregate stop at a gate.
-class slow_journal final : public journal {
+class slow_journal final : public testkit::forwarding_journal {
 public:
   slow_journal(stream_id slow, gate& at) : slow_(std::move(slow)), gate_(at) {}
 
-  void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
-    inner_->append(appends, outcomes);
-  }
   void read(stream_view stream, version_range range, const record_visitor& visit) const override {
     if (stream == stream_view(slow_)) gate_.pass();
-    inner_->read(stream, range, visit);
+    forwarding_journal::read(stream, range, visit);
   }
-  position read_all(position from, const record_visitor& visit) const override { return inner_->read_all(from, visit); }
-  version highest(stream_view stream) const override { return inner_->highest(stream); }
-  position last() const override { return inner_->last(); }
-  snapshot_store& snapshots() override { return inner_->snapshots(); }
 
 private:
-  const std::shared_ptr<journal> inner_ = memory_journal();
   const stream_id slow_;
   gate& gate_;
 };

@@ -5,6 +5,7 @@
 #include <cairn/memory_journal.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/store.hpp>
+#include <cairn/testkit/forwarding_journal.hpp>
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -32,7 +33,7 @@ using namespace stock;
 using namespace std::chrono_literals;
 
 /// A journal whose append() stops at a gate as long as that is shut, and which counts the reads that run at once.
-class gated_journal final : public journal {
+class gated_journal final : public testkit::forwarding_journal {
 public:
   explicit gated_journal(bool open = false) : open_(open) {}
 
@@ -43,20 +44,16 @@ public:
       changed_.notify_all();
       changed_.wait(lock, [this] { return open_; });
     }
-    inner_->append(appends, outcomes);
+    forwarding_journal::append(appends, outcomes);
   }
   void read(stream_view stream, version_range range, const record_visitor& visit) const override {
     const int now = ++reading_;
     int most = most_reading_;
     while (now > most && !most_reading_.compare_exchange_weak(most, now)) {}
     for (int turn = 0; turn < 100; ++turn) std::this_thread::yield();  // gives the others a chance to come too
-    inner_->read(stream, range, visit);
+    forwarding_journal::read(stream, range, visit);
     --reading_;
   }
-  position read_all(position from, const record_visitor& visit) const override { return inner_->read_all(from, visit); }
-  version highest(stream_view stream) const override { return inner_->highest(stream); }
-  position last() const override { return inner_->last(); }
-  snapshot_store& snapshots() override { return inner_->snapshots(); }
 
   void set_open(bool open) {
     std::lock_guard lock(mutex_);
@@ -71,7 +68,6 @@ public:
   }
 
 private:
-  std::unique_ptr<journal> inner_ = memory_journal();
   std::mutex mutex_;
   std::condition_variable changed_;
   bool open_;

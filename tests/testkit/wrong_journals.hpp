@@ -5,6 +5,7 @@
 
 #include <cairn/memory_journal.hpp>
 #include <cairn/testkit/drafts.hpp>
+#include <cairn/testkit/forwarding_journal.hpp>
 #include <cairn/testkit/store_under_test.hpp>
 
 #include <algorithm>
@@ -26,20 +27,9 @@ using testkit::draft;
 using testkit::store_under_test;
 
 /// Wrong in nothing. What it keeps is in the right journal, so it can be closed and opened again.
-class forwarding_journal : public journal {
+class forwarding_journal : public testkit::forwarding_journal {
 public:
-  explicit forwarding_journal(std::shared_ptr<journal> right) : right_(std::move(right)) {}
-
-  void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
-    right_->append(appends, outcomes);
-  }
-  void read(stream_view stream, version_range range, const record_visitor& visit) const override {
-    right_->read(stream, range, visit);
-  }
-  position read_all(position from, const record_visitor& visit) const override { return right_->read_all(from, visit); }
-  version highest(stream_view stream) const override { return right_->highest(stream); }
-  position last() const override { return right_->last(); }
-  snapshot_store& snapshots() override { return right_->snapshots(); }
+  explicit forwarding_journal(std::shared_ptr<journal> right) : testkit::forwarding_journal(right), right_(std::move(right)) {}
 
 protected:
   append_outcome append_one(atomic_append append) const {
