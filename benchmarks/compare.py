@@ -20,7 +20,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCES = ["load", "measure", "pipeline_rows", "postgres", "postgres_rows", "recovery_rows", "report",
-           "speed_benchmark", "store", "store_rows"]
+           "speed_benchmark", "store", "store_rows", "trace"]
 
 # The name of each row, and its figures: "ours", "against", "ratio", or one that the row reports besides.
 ROWS = [
@@ -83,7 +83,8 @@ def build_against(other):
     objects = [str(source.with_suffix(".o")) for source in sources]
 
     def compile_one(source):
-        run(compile_words + ["-c", str(source), "-o", str(source.with_suffix(".o"))], cwd=known["directory"])
+        # A header of the testkit that the other checkout may not have yet comes from this one.
+        run(compile_words + ["-idirafter", str(HERE.parent / "testkit" / "include"), "-c", str(source), "-o", str(source.with_suffix(".o"))], cwd=known["directory"])
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(compile_one, sources))

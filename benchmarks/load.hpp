@@ -2,6 +2,7 @@
 #pragma once
 
 #include "measure.hpp"
+#include "trace.hpp"
 
 #include <cairn/journal.hpp>
 #include <cairn/runtime.hpp>
@@ -29,6 +30,7 @@ enum class storing {
 
 enum class client {
   callbacks,
+  callbacks_and_looks,  ///< callbacks, and every other asks for the state instead
   coroutines,
   batches_for_one,   ///< ask_many, 64 commands for one product
   batches_for_many,  ///< ask_many, each of 64 commands for the next product
@@ -62,7 +64,12 @@ struct load_figures {
 /// How long answers took, in seconds from the moment when a command was due.
 struct latencies {
   std::vector<double> all;
-  std::optional<double> standstill_share;  ///< of the whole run, its first quarter included
+  std::vector<double> undisturbed;  ///< of commands during which no core stood still; all, if that cannot be watched
+  std::vector<part_times> watched;  ///< of one command in 64
+  /// Of the whole run, its first quarter included: the share of the time in which all cores stood still at once, and in which
+  /// one did. Nothing if that cannot be watched.
+  std::optional<double> standstill_share;
+  std::optional<double> core_standstill_share;
 };
 
 /// A runtime with live products, whose clients are there while they are measured and gone in between.
@@ -81,12 +88,15 @@ public:
   /// How long answers take while so many commands a second are asked for at an even pace. Of `seconds`, after a quarter of it as
   /// above.
   latencies latencies_at(double commands_per_second, double seconds);
+  /// The same, while the clients of `others` ask the first of these products, as many as it says.
+  latencies latencies_beside(const load& others, double commands_per_second, double seconds);
   /// Of all runs together.
   load_figures figures() const;
 
 private:
   class product_order;
   class closed_loop;
+  class open_loop;
 
   pipeline(const load& what, std::unique_ptr<temporary_folder> folder, std::shared_ptr<journal> store,
            std::vector<std::string> ids);
@@ -96,6 +106,7 @@ private:
   const std::unique_ptr<temporary_folder> folder_;  // of a store of its own
   const std::vector<std::string> ids_;
   const std::unique_ptr<product_order> order_;
+  const std::shared_ptr<watching_journal> journal_;
   runtime runtime_;
   bool warm_ = false;
   double commands_ = 0;

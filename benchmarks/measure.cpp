@@ -1,5 +1,6 @@
 #include "measure.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <exception>
@@ -95,6 +96,48 @@ void release_free_memory() {
   if (MallocExtension_ReleaseFreeMemory) MallocExtension_ReleaseFreeMemory();
 }
 
+namespace {
+
+using period = standstills::period;
+
+std::vector<period> common(const std::vector<period>& left, const std::vector<period>& right) {
+  std::vector<period> both;
+  for (auto one = left.begin(), other = right.begin(); one != left.end() && other != right.end();) {
+    const period overlap{std::max(one->from, other->from), std::min(one->to, other->to)};
+    if (overlap.from < overlap.to) both.push_back(overlap);
+    one->to < other->to ? void(++one) : void(++other);
+  }
+  return both;
+}
+
+/// In order, with those that overlap made one.
+std::vector<period> joined(std::vector<period> all) {
+  std::sort(all.begin(), all.end(), [](const period& left, const period& right) { return left.from < right.from; });
+  std::vector<period> apart;
+  for (const auto& one : all) {
+    if (apart.empty() || apart.back().to < one.from) {
+      apart.push_back(one);
+    } else {
+      apart.back().to = std::max(apart.back().to, one.to);
+    }
+  }
+  return apart;
+}
+
+}  // namespace
+
+bool standstills::overlap(const std::vector<period>& periods, steady::time_point from, steady::time_point to) {
+  const auto next = std::lower_bound(periods.begin(), periods.end(), from,
+                                     [](const period& one, steady::time_point at) { return one.to < at; });
+  return next != periods.end() && next->from <= to;
+}
+
+double standstills::seconds(const std::vector<period>& periods) {
+  double sum = 0;
+  for (const auto& one : periods) sum += std::chrono::duration<double>(one.to - one.from).count();
+  return sum;
+}
+
 standstill_watch::standstill_watch() {
   cpu_set_t usable;
   CPU_ZERO(&usable);
@@ -112,26 +155,16 @@ standstill_watch::standstill_watch() {
 
 standstill_watch::~standstill_watch() { end(); }
 
-std::optional<double> standstill_watch::end() {
+std::optional<standstills> standstill_watch::end() {
   ended_.store(true);
   for (auto& thread : threads_) thread.join();
   threads_.clear();
   if (!permitted_ || late_.empty()) return std::nullopt;
-  // What is left of the first core's periods after each other core's.
-  auto common = late_.front();
-  for (const auto& other : std::span(late_).subspan(1)) {
-    std::vector<period> both;
-    auto theirs = other.begin();
-    for (auto ours = common.begin(); ours != common.end() && theirs != other.end();) {
-      const period overlap{std::max(ours->from, theirs->from), std::min(ours->to, theirs->to)};
-      if (overlap.from < overlap.to) both.push_back(overlap);
-      ours->to < theirs->to ? void(++ours) : void(++theirs);
-    }
-    common = std::move(both);
-  }
-  double seconds = 0;
-  for (const auto& [from, to] : common) seconds += std::chrono::duration<double>(to - from).count();
-  return seconds;
+  standstills found{.all = late_.front(), .any = {}};
+  for (const auto& other : std::span(late_).subspan(1)) found.all = common(found.all, other);
+  for (const auto& one : late_) found.any.insert(found.any.end(), one.begin(), one.end());
+  found.any = joined(std::move(found.any));
+  return found;
 }
 
 void standstill_watch::watch(int core, std::vector<period>& late) {

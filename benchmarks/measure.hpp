@@ -104,11 +104,23 @@ double written_bytes();
 /// The median of how long it takes to overwrite 4 KiB of a file that has its size already, and to have that on the disk.
 double median_sync_seconds();
 
-/// Whether the machine itself stood still, as a virtual one does whose host has no more time for it. On each core that the
-/// program may use, a thread of real-time priority sleeps for a millisecond, again and again. Where one is a millisecond late,
-/// its core was busy in the kernel or nobody's; where all of them are at once, the machine stood still. Shorter standstills are
-/// not seen. Costs a core about half a percent. Needs the right to such priorities, which root has; without it nothing is
-/// watched.
+/// When cores stood still, as those of a virtual machine do whose host has no more time for them.
+struct standstills {
+  struct period {
+    steady::time_point from;
+    steady::time_point to;
+  };
+  std::vector<period> all;  ///< every core at once: the machine itself stood still
+  std::vector<period> any;  ///< one core or more; in order, and none overlaps another
+
+  /// Whether one of `periods` has a part between these two.
+  static bool overlap(const std::vector<period>& periods, steady::time_point from, steady::time_point to);
+  static double seconds(const std::vector<period>& periods);
+};
+
+/// Finds standstills. On each core that the program may use, a thread of real-time priority sleeps for a millisecond, again and
+/// again. Where one is a millisecond late, its core was busy in the kernel or nobody's. Shorter ones are not seen. Costs a core
+/// about two percent. Needs the right to such priorities, which root has; without it nothing is watched.
 class standstill_watch {
 public:
   standstill_watch();
@@ -116,14 +128,11 @@ public:
   standstill_watch(const standstill_watch&) = delete;
   standstill_watch& operator=(const standstill_watch&) = delete;
 
-  /// Ends the watching. For how many seconds all cores were late at once; nothing where it was not permitted.
-  std::optional<double> end();
+  /// Ends the watching. Returns nothing if it was not permitted.
+  std::optional<standstills> end();
 
 private:
-  struct period {
-    steady::time_point from;
-    steady::time_point to;
-  };
+  using period = standstills::period;
   void watch(int core, std::vector<period>& late);
 
   std::atomic<bool> ended_{false};
