@@ -83,8 +83,9 @@ def build_against(other):
     objects = [str(source.with_suffix(".o")) for source in sources]
 
     def compile_one(source):
-        # A header of the testkit that the other checkout may not have yet comes from this one.
-        run(compile_words + ["-idirafter", str(HERE.parent / "testkit" / "include"), "-c", str(source), "-o", str(source.with_suffix(".o"))], cwd=known["directory"])
+        # A header of the testkit that the other checkout does not have yet comes from this one.
+        run(compile_words + ["-idirafter", str(HERE.parent / "testkit" / "include")]
+            + ["-c", str(source), "-o", str(source.with_suffix(".o"))], cwd=known["directory"])
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(compile_one, sources))

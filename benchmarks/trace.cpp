@@ -7,10 +7,13 @@
 namespace cairn::benchmarks {
 
 void watching_journal::append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) {
-  if (!watches_.load(std::memory_order_acquire)) return forwarding_journal::append(appends, outcomes);
-  commits_.push_back({steady::now(), {}});
+  if (!watches_) return forwarding_journal::append(appends, outcomes);
+  const auto began = steady::now();
   forwarding_journal::append(appends, outcomes);
-  commits_.back().ended = steady::now();
+  const auto ended = steady::now();
+  const std::lock_guard lock(mutex_);
+  if (!watches_) return;
+  commits_.push_back({began, ended});
   for (const auto& append : appends) {
     for (const auto& one : append) {
       std::uint32_t product = 0;
@@ -21,6 +24,7 @@ void watching_journal::append(std::span<const atomic_append> appends, std::span<
 }
 
 void watching_journal::begin(std::size_t events_expected) {
+  const std::lock_guard lock(mutex_);
   commits_.clear();
   commits_.reserve(events_expected / 16);
   entries_.clear();
@@ -29,6 +33,7 @@ void watching_journal::begin(std::size_t events_expected) {
 }
 
 void watching_journal::end() {
+  const std::lock_guard lock(mutex_);
   watches_ = false;
   std::sort(entries_.begin(), entries_.end(), [](const entry& left, const entry& right) { return left.key() < right.key(); });
 }

@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
@@ -60,10 +61,10 @@ public:
 
   void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override;
 
-  /// Forgets what it has noted, and begins to note. While no command is in flight, as the other members.
+  /// Forgets what it has noted, and begins to note.
   void begin(std::size_t events_expected);
   void end();
-  /// The commit that has this version of a product.
+  /// The commit that has this version of a product, and was noted. Between end() and begin().
   const commit& commit_of(std::size_t product, version made) const;
 
 private:
@@ -75,6 +76,7 @@ private:
     std::pair<std::size_t, std::uint64_t> key() const { return {product, last}; }
   };
   std::atomic<bool> watches_{false};
+  std::mutex mutex_;  // of what follows, while it watches
   std::vector<commit> commits_;
   std::vector<entry> entries_;  // one for each addition
 };
