@@ -25,6 +25,13 @@ inline std::uint64_t setting(const char* name, std::uint64_t usual) {
   return number;
 }
 
+/// Whether a sanitizer is built in. It needs descriptors and memory of its own, and ten times as long.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+
 /// Shows a line of figures to whoever ran scripts/test, also where the test passes.
 inline void show(const std::string& line) {
   const char* file = std::getenv("CAIRN_TEST_FIGURES");

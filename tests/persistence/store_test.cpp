@@ -502,7 +502,7 @@ TEST_CASE("after a failed write the store refuses appends until it is opened aga
   CHECK(append(*journal, product, 10, {"small"}).stored);
 }
 
-TEST_CASE("too few descriptors are said to be that, and an undamaged store is never called damaged") {
+TEST_CASE("too few descriptors are said to be that, and an undamaged store is never called damaged" * doctest::skip(sanitized)) {
   const temporary_folder folder;
   for (std::uint64_t opening = 0; opening < 20; ++opening) {
     append_in_turns(*open_store(folder.path(), small), 10 * (opening + 1), 10 * opening + 1);

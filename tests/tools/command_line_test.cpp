@@ -1,5 +1,6 @@
 // The command `cairn` as its users meet it. CAIRN_BIN names the program.
 #include "../folder_tree.hpp"
+#include "../settings.hpp"
 #include "../shell.hpp"
 #include "stores.hpp"
 
@@ -142,7 +143,8 @@ TEST_CASE("commands that read change no file, owner or mode: not as the superuse
   }
 }
 
-TEST_CASE("with few descriptors a command does its work or says that they are too few, and never calls a sound store damaged") {
+TEST_CASE("with few descriptors a command does its work or says that they are too few, and never calls a sound store damaged" *
+          doctest::skip(sanitized)) {
   const cairn_shell run;
   for (int opening = 0; opening < 20; ++opening) append(*open_store(run.stock()), {event{}});
   const auto exported = export_of(run.stock());
@@ -174,8 +176,8 @@ TEST_CASE("with few descriptors a command does its work or says that they are to
   CHECK(run("verify stock").mentions("indexed  2,020"));
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-TEST_CASE("with little memory a command does its work or says that it needs more, and never ends without a word") {
+TEST_CASE("with little memory a command does its work or says that it needs more, and never ends without a word" *
+          doctest::skip(sanitized)) {
   const cairn_shell run;
   int done = 0;
   int refused = 0;
@@ -203,7 +205,6 @@ TEST_CASE("with little memory a command does its work or says that it needs more
   CHECK(refused > 5);
   CHECK(run("verify stock").code == 0);
 }
-#endif
 
 TEST_CASE("a standard stream that is closed is no other file, and its use an error") {
   const cairn_shell run;
