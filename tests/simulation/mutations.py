@@ -25,7 +25,6 @@ DIRECTORY = "actors/directory_actor.cpp"
 JOURNAL = "actors/journal_actor.cpp"
 RECOVERY = "actors/recovery.cpp"
 OPERATION = "actors/operation.cpp"
-RUNTIME = "runtime/runtime.cpp"
 PENDING = "actors/pending_answers.cpp"
 READERS = "actors/store_actors.cpp"
 STORE = "persistence/store/embedded_store.cpp"
@@ -116,8 +115,6 @@ MUTATIONS = [
              "actor_tests"),
     Mutation("place_of_the_abandoned_not_given_back", OPERATION, [("  if (!asked->completed()) return;", "  return;")],
              "unit_tests"),
-    Mutation("drain_does_not_wait", RUNTIME, [(
-        "    self.nobody_in_flight.wait(lock, all_left);\n", "")], "runtime_tests"),
     Mutation("recorded_at_follows_the_clock_back", AGGREGATE, [(
         "  const auto recorded_at = std::max(now, recorded_at_);", "  const auto recorded_at = now;")]),
     # The log
