@@ -29,12 +29,12 @@ using testkit::store_under_test;
 /// Wrong in nothing. What it keeps is in the right journal, so it can be closed and opened again.
 class forwarding_journal : public testkit::forwarding_journal {
 public:
-  explicit forwarding_journal(std::shared_ptr<journal> right) : testkit::forwarding_journal(right), right_(std::move(right)) {}
+  using testkit::forwarding_journal::forwarding_journal;
 
 protected:
   append_outcome append_one(atomic_append append) const {
     append_outcome outcome;
-    right_->append({&append, 1}, {&outcome, 1});
+    inner().append({&append, 1}, {&outcome, 1});
     return outcome;
   }
 
@@ -49,9 +49,9 @@ protected:
         payloads.emplace_back(record.payload);
         command_id = record.command_id;
       }
-      drafts.emplace_back(stream_id(addition.stream), right_->highest(addition.stream).value, payloads, command_id);
+      drafts.emplace_back(stream_id(addition.stream), inner().highest(addition.stream).value, payloads, command_id);
     }
-    return testkit::append(*right_, {drafts}).at(0);
+    return testkit::append(inner(), {drafts}).at(0);
   }
 
   static std::vector<std::string_view> bodies(const addition& addition) {
@@ -75,8 +75,6 @@ protected:
     return std::any_of(append.begin(), append.end(),
                        [&](const addition& one) { return journal.highest(one.stream) != one.expected; });
   }
-
-  const std::shared_ptr<journal> right_;
 };
 
 /// Does with each append of a call what `Derived::one(append)` says. Refuses rightly what a journal must refuse.
@@ -115,7 +113,7 @@ struct takes_few_appends : forwarding_journal {
   using forwarding_journal::forwarding_journal;
   void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
     const auto taken = std::min<std::size_t>(appends.size(), 8192);
-    right_->append(appends.first(taken), outcomes.first(taken));
+    inner().append(appends.first(taken), outcomes.first(taken));
     for (auto i = taken; i < appends.size(); ++i)
       outcomes[i] = {.stored = true, .first = outcomes[i - 1].first + 1, .stands = {}};
   }
@@ -165,7 +163,7 @@ struct tears_an_append_over_aggregates : one_by_one<tears_an_append_over_aggrega
 struct shows_the_events_of_an_append_one_by_one : one_by_one<shows_the_events_of_an_append_one_by_one> {
   using one_by_one::one_by_one;
   append_outcome one(atomic_append append) {
-    if (conflicts(*right_, append)) return append_one(append);
+    if (conflicts(inner(), append)) return append_one(append);
     append_outcome outcome;
     for (const auto& addition : append) {
       auto number = addition.expected;
@@ -197,8 +195,8 @@ struct takes_what_it_must_refuse : forwarding_journal {
   using forwarding_journal::forwarding_journal;
   void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
     try {
-      right_->append(appends, outcomes);
-    } catch (const error&) { std::fill(outcomes.begin(), outcomes.end(), append_outcome{true, right_->last(), {}}); }
+      inner().append(appends, outcomes);
+    } catch (const error&) { std::fill(outcomes.begin(), outcomes.end(), append_outcome{true, inner().last(), {}}); }
   }
 };
 
@@ -224,12 +222,12 @@ struct leaves_a_gap : one_by_one<leaves_a_gap> {
     };
   }
   void read(stream_view stream, version_range range, const record_visitor& visit) const override {
-    right_->read(stream, range, shifted(visit));
+    inner().read(stream, range, shifted(visit));
   }
   position read_all(position from, const record_visitor& visit) const override {
-    return out(right_->read_all(from > position{4} ? position{from.value - 1} : from, shifted(visit)));
+    return out(inner().read_all(from > position{4} ? position{from.value - 1} : from, shifted(visit)));
   }
-  position last() const override { return out(right_->last()); }
+  position last() const override { return out(inner().last()); }
 };
 
 // --- repeats ---
@@ -237,8 +235,8 @@ struct leaves_a_gap : one_by_one<leaves_a_gap> {
 struct does_not_recognise_a_repeat : one_by_one<does_not_recognise_a_repeat> {
   using one_by_one::one_by_one;
   append_outcome one(atomic_append append) {
-    const auto stands = right_->highest(append.front().stream);
-    const auto last = right_->last();
+    const auto stands = inner().highest(append.front().stream);
+    const auto last = inner().last();
     const auto outcome = append_one(append);
     return outcome.stored && outcome.first <= last ? append_outcome{false, {}, stands} : outcome;
   }
@@ -247,7 +245,7 @@ struct does_not_recognise_a_repeat : one_by_one<does_not_recognise_a_repeat> {
 struct stores_a_repeat_twice : one_by_one<stores_a_repeat_twice> {
   using one_by_one::one_by_one;
   append_outcome one(atomic_append append) {
-    const auto last = right_->last();
+    const auto last = inner().last();
     const auto outcome = append_one(append);
     return outcome.stored && outcome.first <= last ? append_at_the_end(append) : outcome;
   }
@@ -256,7 +254,7 @@ struct stores_a_repeat_twice : one_by_one<stores_a_repeat_twice> {
 struct answers_a_repeat_as_if_it_were_new : one_by_one<answers_a_repeat_as_if_it_were_new> {
   using one_by_one::one_by_one;
   append_outcome one(atomic_append append) {
-    const auto last = right_->last();
+    const auto last = inner().last();
     auto outcome = append_one(append);
     if (outcome.stored && outcome.first <= last) outcome.first = last + 1;
     return outcome;
@@ -274,7 +272,7 @@ struct takes_what_looks_alike_for_a_repeat : one_by_one<takes_what_looks_alike_f
       const auto wanted = bodies(addition);
       all += wanted.size();
       std::size_t at = 0;
-      right_->read(addition.stream, {.from = addition.expected + 1, .limit = wanted.size()}, [&](const record_view& record) {
+      inner().read(addition.stream, {.from = addition.expected + 1, .limit = wanted.size()}, [&](const record_view& record) {
         if (first == position{}) first = record.position;
         same += record.body == wanted[at++] ? 1 : 0;
         return true;
@@ -300,7 +298,7 @@ struct takes_a_command_id_for_a_repeat : one_by_one<takes_a_command_id_for_a_rep
   append_outcome one(atomic_append append) {
     const auto wanted = decode_record({}, bodies(append.front()).front());
     position first;
-    right_->read(wanted.stream, {}, [&](const record_view& record) {
+    inner().read(wanted.stream, {}, [&](const record_view& record) {
       if (!record.command_id.empty() && record.command_id == wanted.command_id) first = record.position;
       return first == position{};
     });
@@ -313,21 +311,21 @@ struct takes_a_command_id_for_a_repeat : one_by_one<takes_a_command_id_for_a_rep
 struct loses_the_lower_bound : forwarding_journal {
   using forwarding_journal::forwarding_journal;
   void read(stream_view stream, version_range range, const record_visitor& visit) const override {
-    right_->read(stream, {.to = range.to, .limit = range.limit}, visit);
+    inner().read(stream, {.to = range.to, .limit = range.limit}, visit);
   }
 };
 
 struct loses_the_upper_bound : forwarding_journal {
   using forwarding_journal::forwarding_journal;
   void read(stream_view stream, version_range range, const record_visitor& visit) const override {
-    right_->read(stream, {.from = range.from, .limit = range.limit}, visit);
+    inner().read(stream, {.from = range.from, .limit = range.limit}, visit);
   }
 };
 
 struct loses_the_limit : forwarding_journal {
   using forwarding_journal::forwarding_journal;
   void read(stream_view stream, version_range range, const record_visitor& visit) const override {
-    right_->read(stream, {.from = range.from, .to = range.to}, visit);
+    inner().read(stream, {.from = range.from, .to = range.to}, visit);
   }
 };
 
@@ -335,14 +333,14 @@ struct takes_the_limit_0_for_none : forwarding_journal {
   using forwarding_journal::forwarding_journal;
   void read(stream_view stream, version_range range, const record_visitor& visit) const override {
     if (range.limit == 0) range.limit = version_range{}.limit;
-    right_->read(stream, range, visit);
+    inner().read(stream, range, visit);
   }
 };
 
 struct does_not_stop_for_its_visitor : forwarding_journal {
   using forwarding_journal::forwarding_journal;
   void read(stream_view stream, version_range range, const record_visitor& visit) const override {
-    right_->read(stream, range, [&](const record_view& record) { return visit(record), true; });
+    inner().read(stream, range, [&](const record_view& record) { return visit(record), true; });
   }
 };
 
@@ -350,7 +348,7 @@ struct swallows_what_a_visitor_throws : forwarding_journal {
   using forwarding_journal::forwarding_journal;
   void read(stream_view stream, version_range range, const record_visitor& visit) const override {
     try {
-      right_->read(stream, range, visit);
+      inner().read(stream, range, visit);
     } catch (const std::exception&) {
       // That is what is wrong with it.
     }
@@ -367,7 +365,7 @@ struct cuts_bytes_at_a_zero : forwarding_journal {
     };
   }
   void read(stream_view stream, version_range range, const record_visitor& visit) const override {
-    right_->read(stream, range, cutting(visit));
+    inner().read(stream, range, cutting(visit));
   }
 };
 
@@ -376,7 +374,7 @@ struct takes_records_out_of_their_turn : forwarding_journal {
   using forwarding_journal::forwarding_journal;
   position read_all(position from, const record_visitor& visit) const override {
     std::vector<std::pair<position, std::string>> all;
-    const auto next = right_->read_all(from, [&](const record_view& record) {
+    const auto next = inner().read_all(from, [&](const record_view& record) {
       all.emplace_back(record.position, record.body);
       return true;
     });
@@ -390,7 +388,7 @@ struct takes_records_out_of_their_turn : forwarding_journal {
 
 struct goes_on_one_position_late : forwarding_journal {
   using forwarding_journal::forwarding_journal;
-  position read_all(position from, const record_visitor& visit) const override { return right_->read_all(from, visit) + 1; }
+  position read_all(position from, const record_visitor& visit) const override { return inner().read_all(from, visit) + 1; }
 };
 
 struct reads_beyond_the_end_as_it_was : forwarding_journal {
@@ -398,26 +396,26 @@ struct reads_beyond_the_end_as_it_was : forwarding_journal {
   position read_all(position from, const record_visitor& visit) const override {
     bool enough = false;
     do {
-      from = right_->read_all(from, [&](const record_view& record) { return !(enough = !visit(record)); });
-    } while (!enough && from <= right_->last());
+      from = inner().read_all(from, [&](const record_view& record) { return !(enough = !visit(record)); });
+    } while (!enough && from <= inner().last());
     return from;
   }
 };
 
 struct knows_aggregates_that_are_unknown : forwarding_journal {
   using forwarding_journal::forwarding_journal;
-  version highest(stream_view stream) const override { return std::max(right_->highest(stream), version{1}); }
+  version highest(stream_view stream) const override { return std::max(inner().highest(stream), version{1}); }
 };
 
 struct makes_appends_wait_for_readers : forwarding_journal {
   using forwarding_journal::forwarding_journal;
   void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
     const std::lock_guard lock(mutex_);
-    right_->append(appends, outcomes);
+    inner().append(appends, outcomes);
   }
   position read_all(position from, const record_visitor& visit) const override {
     const std::lock_guard lock(mutex_);
-    return right_->read_all(from, visit);
+    return inner().read_all(from, visit);
   }
   mutable std::recursive_mutex mutex_;
 };
@@ -429,11 +427,11 @@ class wrong_snapshots : public forwarding_journal, public snapshot_store {
 public:
   using forwarding_journal::forwarding_journal;
   snapshot_store& snapshots() override { return *this; }
-  void save(stream_view stream, version at, std::string_view bytes) override { right_->snapshots().save(stream, at, bytes); }
+  void save(stream_view stream, version at, std::string_view bytes) override { inner().snapshots().save(stream, at, bytes); }
   void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
-    right_->snapshots().read_newest_first(stream, at_most, visit);
+    inner().snapshots().read_newest_first(stream, at_most, visit);
   }
-  void prune(stream_view stream, std::size_t keep) override { right_->snapshots().prune(stream, keep); }
+  void prune(stream_view stream, std::size_t keep) override { inner().snapshots().prune(stream, keep); }
 };
 
 struct forgets_the_snapshots_below : wrong_snapshots {
@@ -471,7 +469,7 @@ struct hands_out_the_newest_snapshot_only : wrong_snapshots {
 struct shows_snapshots_that_are_saved_meanwhile : wrong_snapshots {
   using wrong_snapshots::wrong_snapshots;
   void read_newest_first(stream_view stream, version at_most, const snapshot_visitor& visit) const override {
-    while (const auto one = right_->snapshots().latest(stream, at_most)) {
+    while (const auto one = inner().snapshots().latest(stream, at_most)) {
       if (!visit({one->version, one->bytes}) || one->version == version{}) return;
       at_most = version{one->version.value - 1};
     }
@@ -508,7 +506,7 @@ struct loses_what_a_snapshots_visitor_prunes : wrong_snapshots {
       return true;
     });
     for (const auto at : there) {
-      const auto one = right_->snapshots().latest(stream, at);
+      const auto one = inner().snapshots().latest(stream, at);
       if (one && one->version == at && !visit({at, one->bytes})) return;
     }
   }
