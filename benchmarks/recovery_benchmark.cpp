@@ -138,7 +138,7 @@ int main(int argc, char** argv) {
 
       std::atomic<std::size_t> open{products};
       asio::io_context answers{1};
-      const auto work = asio::make_work_guard(answers);
+      auto work = asio::make_work_guard(answers);
       std::thread client([&] { answers.run(); });
       const auto start = steady::now();
       for (const auto& product : cold) {
@@ -152,8 +152,8 @@ int main(int argc, char** argv) {
       while (open.load() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       took.push_back(seconds_since(start));
       const auto during = load.take();
-      answers.stop();
-      client.join();
+      work.reset();
+      client.join();  // the runtime has finished with `answers`
       before_p50.push_back(percentile(before, 0.5));
       before_p99.push_back(percentile(before, 0.99));
       during_p50.push_back(percentile(during, 0.5));

@@ -36,6 +36,8 @@ int in_window(int total, Ask ask) {
   auto work = asio::make_work_guard(io);
   for (int slot = 0; slot < 5'000; ++slot) next();
   while (answered < total) io.run_one();
+  work.reset();
+  io.run();  // returns when the runtime has finished with `io`, which lives no longer than this call
   return accepted;
 }
 
