@@ -4,6 +4,9 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cairn)
 install(TARGETS cairn_model cairn_persistence cairn_log cairn_store cairn_actors cairn_runtime cairn_testkit EXPORT cairn-targets)
+if(TARGET cairn_maintenance)
+  install(TARGETS cairn_maintenance EXPORT cairn-targets)
+endif()
 install(DIRECTORY model/include/ persistence/include/ actors/include/ runtime/include/ testkit/include/
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT cairn-targets NAMESPACE cairn:: DESTINATION ${package_dir})
