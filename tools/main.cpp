@@ -10,6 +10,7 @@
 #include <cairn/error.hpp>
 #include <cairn/maintenance.hpp>
 #include <cairn/store.hpp>
+#include <cairn/version.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -262,7 +263,8 @@ command command_in(CLI::App& app, int argc, char** argv, settings& chosen) {
   app.description(
       "Verifies, exports and backs up a store of cairn. What only reads also works while a program has the store open.");
   app.set_help_flag("-h,--help", "This text");
-  app.set_version_flag("--version", std::string("cairn ") + CAIRN_VERSION + ", store format 2", "The version of cairn");
+  app.set_version_flag("--version", "cairn " + std::string(cairn::library_version_string()) + ", store format 2",
+                       "The version of cairn");
   const auto help = std::make_shared<command_line::plain_help>();
   help->label("SUBCOMMAND", "COMMAND");
   help->label("Positionals", "Folders");

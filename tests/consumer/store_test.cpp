@@ -1,5 +1,6 @@
 // A user's test of a store, built against the installed package: here cairn's own on RocksDB stands for the user's.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <cairn/maintenance.hpp>
 #include <cairn/store.hpp>
 #include <cairn/testkit/journal_conformance.hpp>
 #include <cairn/testkit/journal_lockstep.hpp>
@@ -29,4 +30,10 @@ TEST_CASE("my store is a journal") {
 TEST_CASE("my store answers as the plain reference does") {
   const my_place place;
   journal_lockstep({.open = [&] { return my_store(place); }}, {.seed = 1, .operations = 2'000});
+}
+
+TEST_CASE("my store can be verified") {
+  const my_place place;
+  my_store(place);
+  CHECK(cairn::verify_store(place.folder).records == 0);
 }

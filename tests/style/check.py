@@ -125,8 +125,12 @@ def within_persistence(path, name):
 OTHER_CHECKOUTS = {"benchmarks/opened_store.hpp"}
 
 
+# CMake makes these headers, each from a template in its folder's include/.
+GENERATED = {"cairn/version.hpp": "model"}
+
+
 def check_includes(tree, _options):
-    public = {}  # what stands between < and > → the folder that offers it
+    public = dict(GENERATED)  # what stands between < and > → the folder that offers it
     for path in tree.sources:
         if "include" in path.parts:
             public[str(pathlib.PurePosixPath(*path.parts[path.parts.index("include") + 1:]))] = path.parts[0]
@@ -265,13 +269,13 @@ def check_idioms(tree, options):
 
 
 def dead_sources(tree, options):
-    """A .cpp file is alive if a CMakeLists.txt of its folder or one above names it (a helper may add the suffix), or if the
+    """A .cpp file is alive if a CMake file of its folder or one above names it (a helper may add the suffix), or if the
     build's compile commands have it."""
     named = {}
     for path in tree.files:
-        if path.name == "CMakeLists.txt":
-            text = re.sub(r"#[^\n]*", "", tree.text(path)).replace("${CMAKE_CURRENT_SOURCE_DIR}/", "")
-            named[path.parent] = set(re.split(r'[\s()";]+', text))
+        if path.name == "CMakeLists.txt" or path.suffix == ".cmake":
+            text = re.sub(r"\$\{\w+\}/", "", re.sub(r"#[^\n]*", "", tree.text(path)))
+            named.setdefault(path.parent, set()).update(re.split(r'[\s()";]+', text))
     compiled = ""
     if options.compile_commands and os.path.exists(options.compile_commands):
         compiled = pathlib.Path(options.compile_commands).read_text(encoding="utf-8")
@@ -280,7 +284,7 @@ def dead_sources(tree, options):
             continue
         names = ((named.get(folder, set()), path.relative_to(folder)) for folder in path.parents)
         if not any(str(name) in tokens or str(name.with_suffix("")) in tokens for tokens, name in names):
-            yield path, 1, "no CMakeLists.txt names this file, so nothing builds it"
+            yield path, 1, "no CMake file names this file, so nothing builds it"
 
 
 # --------------------------------------------------------------------------------------------------------------------------------

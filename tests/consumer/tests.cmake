@@ -1,0 +1,98 @@
+# Other projects use cairn in each way that it offers: installed, by pkg-config, from the Debian package, and
+# as sources.
+set(consumer_source ${CMAKE_CURRENT_LIST_DIR})
+set(consumer ${CMAKE_CURRENT_BINARY_DIR}/consumer)
+# Without a build type, the compiler does not optimise, which saves time.
+set(consumer_settings -G Ninja -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER})
+if(CAIRN_SANITIZE)
+  set(consumer_flags -fsanitize=${CAIRN_SANITIZE})
+  list(APPEND consumer_settings -DCMAKE_CXX_FLAGS=${consumer_flags})
+endif()
+
+# consumer_step(NAME [AFTER STEP] COMMAND ...) adds the test consumer.NAME, which runs after another step.
+function(consumer_step name)
+  cmake_parse_arguments(PARSE_ARGV 1 step "" "AFTER" "COMMAND")
+  add_test(NAME consumer.${name} COMMAND ${step_COMMAND})
+  set_tests_properties(consumer.${name} PROPERTIES LABELS consumer TIMEOUT 600)
+  if(step_AFTER)
+    set_tests_properties(consumer.${name} PROPERTIES DEPENDS consumer.${step_AFTER})
+  endif()
+endfunction()
+
+# Installed.
+consumer_step(install COMMAND ${CMAKE_COMMAND} --install ${CMAKE_BINARY_DIR} --prefix ${consumer}/installed)
+# The project checks that find_package() does not set the variables that -U removes.
+consumer_step(configure AFTER install COMMAND ${CMAKE_COMMAND} -S ${consumer_source} -B ${consumer}/build
+              -U RocksDB_DIR -U OPENSSL_INCLUDE_DIR -U doctest_DIR
+              -DCMAKE_PREFIX_PATH=${consumer}/installed -DCMAKE_BUILD_TYPE=${CMAKE_BUILD_TYPE}
+              ${consumer_settings})
+consumer_step(build AFTER configure COMMAND ${CMAKE_COMMAND} --build ${consumer}/build)
+consumer_step(run AFTER build COMMAND ${consumer}/build/consumer)
+consumer_step(box_test AFTER build COMMAND ${consumer}/build/box_test)
+consumer_step(store_test AFTER build COMMAND ${consumer}/build/store_test)
+# The command that links the program, and the libraries that the program loads.
+consumer_step(links_no_store AFTER build
+              COMMAND sh -ec "${CMAKE_COMMAND} --build ${consumer}/build -- -t commands consumer
+                              ldd ${consumer}/build/consumer")
+set_tests_properties(consumer.links_no_store PROPERTIES
+                     FAIL_REGULAR_EXPRESSION "rocksdb;libcrypto;libssl;libcairn_(log|store)")
+
+# By pkg-config, without CMake.
+find_program(CAIRN_PKG_CONFIG pkg-config)
+if(CAIRN_PKG_CONFIG)
+  set(pkg_config_path ${consumer}/installed/${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  set(pkg_config "PKG_CONFIG_PATH=${pkg_config_path} ${CAIRN_PKG_CONFIG}")
+  set(compile "${CMAKE_CXX_COMPILER} -std=c++20 ${consumer_flags}")
+  consumer_step(pkg_config AFTER install COMMAND sh -ec "
+    ${compile} -DPACKAGE_VERSION=\"\\\"$(${pkg_config} --modversion cairn)\\\"\" ${consumer_source}/main.cpp \
+      -o ${consumer}/by_pkg_config $(${pkg_config} --cflags --libs --static cairn)
+    ${consumer}/by_pkg_config")
+  consumer_step(pkg_config_all AFTER install COMMAND sh -ec "
+    ${compile} ${consumer_source}/all_libraries.cpp -o ${consumer}/all_by_pkg_config \
+      $(${pkg_config} --cflags --libs --static cairn-testkit cairn-maintenance)
+    ${consumer}/all_by_pkg_config ${consumer}/store_by_pkg_config")
+endif()
+
+# From the Debian package.
+find_program(CAIRN_DPKG_DEB dpkg-deb)
+if(CAIRN_DPKG_DEB)
+  consumer_step(debian_package COMMAND sh -ec "
+    rm -rf ${consumer}/debian
+    ${CMAKE_CPACK_COMMAND} -G DEB --config ${CMAKE_BINARY_DIR}/CPackConfig.cmake -B ${consumer}/debian
+    ${CAIRN_DPKG_DEB} -x ${consumer}/debian/libcairn-dev_${PROJECT_VERSION}_*.deb ${consumer}/debian/unpacked
+    test -f ${consumer}/debian/unpacked/usr/share/doc/libcairn-dev/copyright
+    ${CAIRN_DPKG_DEB} --field ${consumer}/debian/libcairn-dev_${PROJECT_VERSION}_*.deb")
+  set_tests_properties(consumer.debian_package PROPERTIES
+                       PASS_REGULAR_EXPRESSION "Depends: libcaf-dev.*librocksdb-dev")
+  consumer_step(debian_build AFTER debian_package COMMAND sh -ec "
+    ${CMAKE_COMMAND} -S ${consumer_source}/debian -B ${consumer}/debian/build \
+      -DCMAKE_PREFIX_PATH=${consumer}/debian/unpacked/usr $<JOIN:${consumer_settings}, >
+    ${CMAKE_COMMAND} --build ${consumer}/debian/build
+    ${consumer}/debian/build/consumer")
+endif()
+
+# As sources: a build of the libraries alone, and a project that embeds them.
+consumer_step(library_only COMMAND ${CMAKE_COMMAND} -S ${PROJECT_SOURCE_DIR} -B ${consumer}/library_only
+              ${consumer_settings} -DBUILD_TESTING=OFF -DCAIRN_BENCHMARKS=OFF
+              -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON -DCMAKE_DISABLE_FIND_PACKAGE_CLI11=ON
+              -DCMAKE_DISABLE_FIND_PACKAGE_doctest=ON -DCMAKE_DISABLE_FIND_PACKAGE_rapidcheck=ON)
+set(embed ${CMAKE_COMMAND} -S ${consumer_source}/embedded -B ${consumer}/embedded ${consumer_settings}
+          -DCAIRN_SOURCE=${PROJECT_SOURCE_DIR} -DCAIRN_VERSION=${PROJECT_VERSION})
+if(CAIRN_CCACHE)
+  # Precompiled headers would need settings of ccache that a user does not have.
+  list(APPEND embed -DCMAKE_CXX_COMPILER_LAUNCHER=${CAIRN_CCACHE} -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON)
+endif()
+consumer_step(fetch COMMAND ${embed} -DFETCH=ON)
+consumer_step(fetch_build AFTER fetch COMMAND ${CMAKE_COMMAND} --build ${consumer}/embedded --target embedded)
+consumer_step(fetch_run AFTER fetch_build COMMAND ${consumer}/embedded/embedded)
+# In the same folder: the objects are there already.
+consumer_step(subdirectory AFTER fetch_run COMMAND ${embed} -DFETCH=OFF)
+consumer_step(subdirectory_build AFTER subdirectory
+              COMMAND ${CMAKE_COMMAND} --build ${consumer}/embedded --target embedded)
+consumer_step(subdirectory_run AFTER subdirectory_build COMMAND ${consumer}/embedded/embedded)
+
+foreach(run run pkg_config debian_build fetch_run subdirectory_run)
+  if(TEST consumer.${run})
+    set_tests_properties(consumer.${run} PROPERTIES PASS_REGULAR_EXPRESSION "version 2, count 3")
+  endif()
+endforeach()
