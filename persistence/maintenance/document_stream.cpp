@@ -44,6 +44,14 @@ bool begins_map(int byte) { return (byte >= 0x80 && byte <= 0x8f) || byte == 0xd
 
 }  // namespace
 
+std::optional<value_notation> notation_of(std::uint64_t version) {
+  switch (version) {
+  case 1: return value_notation::plain;
+  case export_version: return value_notation::tagged;
+  default: return std::nullopt;
+  }
+}
+
 void append_document(std::string& out, const document& shown, export_format format) {
   if (format == export_format::msgpack) return append_msgpack(out, shown);
   out += shown.dump();

@@ -8,6 +8,7 @@
 #include <cairn/limits.hpp>
 
 #include <istream>
+#include <optional>
 #include <ostream>
 #include <string>
 
@@ -18,7 +19,10 @@ inline constexpr std::size_t document_bytes_max = 2 * limits::record_bytes_max;
 
 /// The first document of an export names them.
 inline constexpr const char* export_name = "cairn export";
-inline constexpr std::uint64_t export_version = 1;
+inline constexpr std::uint64_t export_version = 2;
+
+/// Returns the notation of values in an export of `version`; nullopt if this program does not know that version.
+std::optional<value_notation> notation_of(std::uint64_t version);
 
 /// Appends `shown` to `out` as an export has it.
 void append_document(std::string& out, const document& shown, export_format format);

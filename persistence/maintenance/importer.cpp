@@ -108,10 +108,14 @@ public:
       if (!is("format") || detail::text_in(shown_, "format") != detail::export_name) {
         throw error(errc::unknown_format, "does not say that this is an export of cairn");
       }
-      if (const auto version = detail::number_in(shown_, "version"); version != detail::export_version) {
+      const auto version = detail::number_in(shown_, "version");
+      const auto notation = detail::notation_of(version);
+      if (!notation) {
         throw error(errc::unknown_format, "says that the export has version " + std::to_string(version) +
-                                              ", and this program knows version " + std::to_string(detail::export_version));
+                                              ", and this program knows versions up to " +
+                                              std::to_string(detail::export_version));
       }
+      notation_ = *notation;
       auto id = detail::from_hex(detail::text_in(shown_, "store"));
       if (!id || id->size() != 16) refuse("has no store id of 32 hexadecimal digits");
       require_fields(3, "beginning");
@@ -132,7 +136,7 @@ public:
         refuse("has the record of position " + std::to_string(where) + " where that of position " +
                std::to_string(log.next().value) + " must come");
       }
-      const auto body = detail::body_of(shown_, frame_);
+      const auto body = detail::body_of(shown_, frame_, notation_);
       log.add(position{detail::number_in(shown_, "chunk")}, body);
     });
   }
@@ -182,6 +186,7 @@ private:
   detail::document_reader in_;
   document shown_;
   std::string frame_;
+  detail::value_notation notation_ = detail::value_notation::tagged;  // as the header says
 };
 
 /// Opening a store makes its index, and comparing the two shows that the versions of each aggregate follow each other.

@@ -5,50 +5,22 @@
 #include <cairn/limits.hpp>
 #include <cairn/utf8.hpp>
 
-#include <bit>
 #include <charconv>
 #include <cmath>
-#include <msgpack.hpp>
-#include <openssl/evp.h>
-#include <optional>
 #include <utility>
 #include <vector>
 
 namespace cairn::detail {
 namespace {
 
-constexpr const char* base64_field = "base64";
 /// More than a document of a record ever has.
 constexpr std::size_t fields_usual = 20;
 
 [[noreturn]] void fail(const std::string& what) { throw error(errc::corrupt_record, what); }
 
-[[noreturn]] void fail(std::string_view field, const std::string& what) {
-  fail("the field \"" + std::string(field) + "\" " + what);
-}
+[[noreturn]] void fail(std::string_view field, const std::string& what) { fail_at(field, what); }
 
 // --- text and bytes ---
-
-const unsigned char* octets(std::string_view bytes) { return reinterpret_cast<const unsigned char*>(bytes.data()); }
-
-std::string to_base64(std::string_view bytes) {
-  std::string text(4 * ((bytes.size() + 2) / 3), '\0');
-  if (!text.empty()) {
-    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), octets(bytes), static_cast<int>(bytes.size()));
-  }
-  return text;
-}
-
-std::optional<std::string> from_base64(std::string_view text) {
-  if (text.empty()) return std::string();
-  if (text.size() % 4 != 0 || text.size() > 2 * limits::record_bytes_max) return std::nullopt;
-  std::string bytes(text.size() / 4 * 3, '\0');
-  const auto decoded =
-      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()), octets(text), static_cast<int>(text.size()));
-  if (decoded != static_cast<int>(bytes.size())) return std::nullopt;
-  bytes.resize(bytes.size() - (text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0));
-  return bytes;
-}
 
 void add(document& to, std::string_view field, document value) {
   // Not by the member function that looks for the field first.
@@ -61,28 +33,7 @@ document object_with_room() {
   return empty;
 }
 
-document as_bytes(std::string_view bytes, export_format format) {
-  if (format == export_format::msgpack) return document::binary({octets(bytes), octets(bytes) + bytes.size()});
-  document shown = document::object();
-  add(shown, base64_field, to_base64(bytes));
-  return shown;
-}
-
 document as_text(std::string_view text, export_format format) { return is_utf8(text) ? document(text) : as_bytes(text, format); }
-
-bool is_base64(const document& shown) {
-  return shown.is_object() && shown.size() == 1 && shown.begin().key() == base64_field && shown.begin().value().is_string();
-}
-
-/// The bytes that `shown` stands for, where it stands for bytes.
-std::optional<std::string> bytes_of(const document& shown) {
-  if (shown.is_binary()) {
-    const auto& bytes = shown.get_binary();
-    if (bytes.has_subtype()) return std::nullopt;
-    return std::string(bytes.begin(), bytes.end());
-  }
-  return is_base64(shown) ? from_base64(shown.begin().value().get_ref<const std::string&>()) : std::nullopt;
-}
 
 std::string text_of(const document& shown, std::string_view field) {
   if (shown.is_string()) return shown.get_ref<const std::string&>();
@@ -107,34 +58,10 @@ std::uint64_t from_hex(const document& shown, std::string_view field) {
   fail(field, "is not a number other than 0 in 16 hexadecimal digits");
 }
 
-// --- msgpack ---
-
-document as_value(std::string_view bytes, export_format format) {
-  document value;
-  document_builder builder(value, readable_value);
-  if (document::sax_parse(bytes.data(), bytes.data() + bytes.size(), &builder, document::input_format_t::msgpack)) {
-    std::string again;
-    append_msgpack(again, value);
-    if (again == bytes && !(value.is_object() && value.size() == 1 && value.begin().key() == base64_field)) return value;
-  }
-  return as_bytes(bytes, format);
-}
-
-std::string msgpack_of(const document& shown, std::string_view field) {
-  if (auto bytes = bytes_of(shown)) return *std::move(bytes);
-  if (is_base64(shown) || shown.is_binary()) fail(field, "is not readable base64");
-  std::string bytes;
-  append_msgpack(bytes, shown);
-  return bytes;
-}
-
 // --- moments ---
 
-constexpr timestamp first_readable = std::chrono::sys_days{std::chrono::year{1} / 1 / 1};
-constexpr timestamp first_beyond = std::chrono::sys_days{std::chrono::year{10000} / 1 / 1};
-
 document as_moment(timestamp moment) {
-  if (moment < first_readable || moment >= first_beyond) return moment.time_since_epoch().count();
+  if (!has_readable_date(moment)) return moment.time_since_epoch().count();
   return to_string(moment);
 }
 
@@ -143,20 +70,7 @@ timestamp moment_of(const document& shown, std::string_view field) {
     return timestamp{std::chrono::microseconds{shown.get<std::int64_t>()}};
   }
   if (shown.is_string()) {
-    const auto& text = shown.get_ref<const std::string&>();
-    const auto number = [&](std::size_t at, std::size_t digits) {
-      unsigned value = 0;
-      if (at + digits <= text.size()) std::from_chars(text.data() + at, text.data() + at + digits, value);
-      return value;
-    };
-    using namespace std::chrono;
-    const auto date = year{static_cast<int>(number(0, 4))} / month{number(5, 2)} / day{number(8, 2)};
-    if (date.ok()) {
-      const timestamp moment =
-          sys_days{date} + hours{number(11, 2)} + minutes{number(14, 2)} + seconds{number(17, 2)} + microseconds{number(20, 6)};
-      // Whatever is not as it would be written was read wrongly above.
-      if (to_string(moment) == text) return moment;
-    }
+    if (const auto moment = moment_in(shown.get_ref<const std::string&>())) return *moment;
   }
   fail(field, "is not a moment such as \"2026-11-24T09:30:00.000000Z\", nor a number of microseconds");
 }
@@ -256,16 +170,16 @@ document readable_document_of(const record_view& record, position chunk, export_
     for (const auto& [key, value] : keys) pairs.push_back({as_text(key, format), as_text(value, format)});
     add(shown, "keys", std::move(pairs));
   }
-  if (!record.result.empty()) add(shown, "result", as_value(record.result, format));
+  if (!record.result.empty()) add(shown, "result", document_of_value(record.result, format));
   if (record.fingerprint != 0) add(shown, "fingerprint", as_hex(record.fingerprint));
-  add(shown, "data", as_value(record.payload, format));
+  add(shown, "data", document_of_value(record.payload, format));
   return shown;
 }
 
 bool gives_back(const document& shown, std::string_view body) {
   std::string frame;
   try {
-    return body_of(shown, frame) == body;
+    return body_of(shown, frame, value_notation::tagged) == body;
   } catch (const error&) { return false; }  // beyond a limit that only the writing of records has
 }
 
@@ -376,50 +290,6 @@ bool document_builder::fail(std::string why) {
   return false;
 }
 
-void append_msgpack(std::string& out, const document& value) {
-  struct appender {
-    std::string& bytes;
-    void write(const char* data, std::size_t size) { bytes.append(data, size); }
-  } buffer{out};
-  msgpack::packer<appender> pack(buffer);
-  const auto text = [&](std::string_view bytes) {
-    pack.pack_str(static_cast<std::uint32_t>(bytes.size()));
-    pack.pack_str_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
-  };
-  switch (value.type()) {
-  case document::value_t::boolean: value.get<bool>() ? pack.pack_true() : pack.pack_false(); return;
-  case document::value_t::number_integer: pack.pack_int64(value.get<std::int64_t>()); return;
-  case document::value_t::number_unsigned: pack.pack_uint64(value.get<std::uint64_t>()); return;
-  case document::value_t::number_float: {
-    // msgpack-c would make an integer of 2.0.
-    const auto bits = __builtin_bswap64(std::bit_cast<std::uint64_t>(value.get<double>()));
-    out.push_back('\xcb');
-    out.append(reinterpret_cast<const char*>(&bits), sizeof bits);
-    return;
-  }
-  case document::value_t::string: text(value.get_ref<const std::string&>()); return;
-  case document::value_t::binary: {
-    const auto& bytes = value.get_binary();
-    pack.pack_bin(static_cast<std::uint32_t>(bytes.size()));
-    pack.pack_bin_body(reinterpret_cast<const char*>(bytes.data()), static_cast<std::uint32_t>(bytes.size()));
-    return;
-  }
-  case document::value_t::array:
-    pack.pack_array(static_cast<std::uint32_t>(value.size()));
-    for (const auto& item : value) append_msgpack(out, item);
-    return;
-  case document::value_t::object:
-    pack.pack_map(static_cast<std::uint32_t>(value.size()));
-    for (const auto& [name, member] : value.get_ref<const document::object_t&>()) {
-      text(name);
-      append_msgpack(out, member);
-    }
-    return;
-  case document::value_t::null:
-  case document::value_t::discarded: pack.pack_nil(); return;
-  }
-}
-
 document document_of(const record_view& record, position chunk, export_format format) {
   auto shown = readable_document_of(record, chunk, format);
   return gives_back(shown, record.body) ? shown : bare_document_of(record, chunk, format);
@@ -433,7 +303,7 @@ document bare_document_of(const record_view& record, position chunk, export_form
   return shown;
 }
 
-std::string_view body_of(const document& shown, std::string& frame) {
+std::string_view body_of(const document& shown, std::string& frame, value_notation notation) {
   fields in(shown);
   const position where{in.number("position")};
   in.number("chunk");
@@ -465,10 +335,10 @@ std::string_view body_of(const document& shown, std::string& frame) {
   in.text("who", options.who);
   if (const auto* const keys = in.find("keys")) options.keys = keys_of(*keys);
   std::string result;
-  if (const auto* const found = in.find("result")) result = msgpack_of(*found, "result");
+  if (const auto* const found = in.find("result")) result = msgpack_of(*found, "result", notation);
   event.result = result;
   if (const auto* const found = in.find("fingerprint")) event.fingerprint = from_hex(*found, "fingerprint");
-  const auto payload = msgpack_of(in.get("data"), "data");
+  const auto payload = msgpack_of(in.get("data"), "data", notation);
   event.payload = payload;
   event.options = &options;
   in.require_no_more();

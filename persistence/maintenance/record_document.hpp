@@ -3,6 +3,8 @@
 // docs/record_format.md, "Exports", is the grammar. Knows records and documents; knows nothing of files, chunks or RocksDB.
 #pragma once
 
+#include "value_document.hpp"
+
 #include <cairn/maintenance.hpp>
 #include <cairn/record.hpp>
 
@@ -13,17 +15,6 @@
 
 namespace cairn::detail {
 
-using document = nlohmann::ordered_json;
-
-/// How much a parser takes before it gives up, whatever the input claims.
-struct document_limits {
-  std::size_t levels;  ///< of arrays and objects within each other
-  std::size_t values;
-  bool binary;  ///< whether bytes are taken, which JSON has none of
-};
-
-/// What is shown as a readable value; anything else is shown as bytes.
-inline constexpr document_limits readable_value{64, std::size_t{1} << 20, false};
 /// A record's document, with a result and a payload in it, each of them readable.
 inline constexpr document_limits whole_document{readable_value.levels + 1, 2 * readable_value.values + 1024, true};
 
@@ -67,10 +58,6 @@ private:
 /// `text`, which may be anything, for an error: about 200 bytes of it, with what a terminal would obey or not show as \xNN.
 std::string quotable(std::string_view text);
 
-/// Appends `value` as msgpack, each number in its shortest form, but a fraction always in eight bytes; so do the events' own
-/// types.
-void append_msgpack(std::string& out, const document& value);
-
 /// The document of a record in the chunk that begins at position `chunk`. From it body_of() gives the very bytes of the record's
 /// body: what cannot be shown so that it does is shown as bytes, and in the end the whole body is.
 document document_of(const record_view& record, position chunk, export_format format);
@@ -78,8 +65,9 @@ document document_of(const record_view& record, position chunk, export_format fo
 document bare_document_of(const record_view& record, position chunk, export_format format);
 
 /// The body of the record that `shown` is the document of, in `frame`.
+/// `notation` is that of the export that has the document.
 /// Throws error(errc::corrupt_record) naming the field that is missing, superfluous or not what it must be.
-std::string_view body_of(const document& shown, std::string& frame);
+std::string_view body_of(const document& shown, std::string& frame, value_notation notation);
 
 /// A member of a document that must be there. They throw error(errc::corrupt_record) naming it.
 std::uint64_t number_in(const document& shown, const char* field);

@@ -5,8 +5,10 @@ METADATA = ["command_id", "correlation_id", "causation_id", "who"]
 FIELDS = ["position", "chunk", "category", "id", "version", "type", "schema_version", "recorded_at",
           "occurred_at", "index", "count", "expected", *METADATA, "keys", "result", "fingerprint", "data"]
 # The tags of msgpack that a length follows: kind, layout of the length, least length that needs this layout.
-LONG = {0xd9: (str, ">B", 2**5), 0xda: (str, ">H", 2**8), 0xdb: (str, ">I", 2**16), 0xdc: (list, ">H", 2**4),
-        0xdd: (list, ">I", 2**16), 0xde: (dict, ">H", 2**4), 0xdf: (dict, ">I", 2**16)}
+LONG = {0xc4: ("bin", ">B", 0), 0xc5: ("bin", ">H", 2**8), 0xc6: ("bin", ">I", 2**16),
+        0xc7: ("ext", ">B", 0), 0xc8: ("ext", ">H", 2**8), 0xc9: ("ext", ">I", 2**16),
+        0xd9: ("str", ">B", 2**5), 0xda: ("str", ">H", 2**8), 0xdb: ("str", ">I", 2**16),
+        0xdc: ("array", ">H", 2**4), 0xdd: ("array", ">I", 2**16), 0xde: ("map", ">H", 2**4), 0xdf: ("map", ">I", 2**16)}
 
 
 class Damage(Exception):
@@ -47,38 +49,106 @@ class Map(dict):
         return self["pairs"]
 
 
-def take_value(c, values, level=0):
-    """Takes a JSON value from its shortest msgpack. The iterator `values` limits the number of values."""
-    (tag,), _ = c.take(1), next(values)
-    if tag < 0x80 or tag >= 0xe0:
-        return tag - (tag & 0x80) * 2
-    if tag in (0xc0, 0xc2, 0xc3):
-        return {0xc0: None, 0xc2: False, 0xc3: True}[tag]
-    if 0xcb <= tag <= 0xd3:
-        number, = c.unpack(">" + "dBHIQbhiq"[tag - 0xcb])
-        need(math.isfinite(number) if tag == 0xcb else number >= 2**(7, 8, 16, 32)[tag - 0xcc] if tag < 0xd0
-             else number < -2**(5, 7, 15, 31)[tag - 0xd0], "not the shortest msgpack")
-        return number
-    if tag < 0xc0:
-        kind, size = (dict, list, str, str)[tag - 0x80 >> 4], tag & (0x1f if tag >= 0xa0 else 0x0f)
+def tagged(name, value):
+    return Map(pairs=[("$" + name, value)])
+
+
+def octets(raw):
+    return base64.b64encode(raw).decode()
+
+
+def timestamp(raw):
+    """Returns the text of a timestamp in its shortest form, or None."""
+    if len(raw) == 4:
+        seconds, nanoseconds = int.from_bytes(raw, "big"), 0
+    elif len(raw) == 8:
+        seconds, nanoseconds = int.from_bytes(raw, "big") & 2**34 - 1, int.from_bytes(raw, "big") >> 34
+    elif len(raw) == 12:
+        nanoseconds, seconds = struct.unpack(">Iq", raw)
     else:
-        kind, layout, least = LONG[tag]
-        size, = c.unpack(layout)
-        need(size >= least, "not the shortest msgpack")
-    if kind is str:
-        return c.take(size).decode()
-    need(level < 64, "too many levels")
-    if kind is list:
-        return [take_value(c, values, level + 1) for _ in range(size)]
-    pairs = [(take_value(c, iter([0]), 64), take_value(c, values, level + 1)) for _ in range(size)]
-    need(all(isinstance(name, str) for name, _ in pairs), "a name is not a text")
-    return Map(pairs=pairs)
+        return None
+    least = 4 if nanoseconds == 0 and 0 <= seconds < 2**32 else 8 if 0 <= seconds < 2**34 else 12
+    text = time(seconds * 10**6 + nanoseconds // 1000)
+    if len(raw) != least or nanoseconds >= 10**9 or not isinstance(text, str):
+        return None
+    return text[:-1] + f"{nanoseconds % 1000:03}Z" if nanoseconds % 1000 else text
+
+
+def fraction(kind, layout, raw):
+    """Returns the notation of a float, or None if it is a NaN with other bits."""
+    number, = struct.unpack(layout, raw)
+    for name in ("NaN", "-NaN", "Infinity", "-Infinity"):
+        if struct.pack(layout, float(name)) == raw:
+            return tagged(kind, name)
+    if not math.isfinite(number):
+        return None
+    if kind == "float64":
+        return number
+    short = (float(f"{number:.{digits}g}") for digits in range(1, 10))
+    return tagged(kind, next(one for one in short if abs(one) < 2**128 and struct.pack(layout, one) == raw))
+
+
+def take_value(c, limit, level=0):
+    """Takes one msgpack value. Returns its notation, and the levels and values of that notation."""
+    begin, ((tag,), _) = c.at, (c.take(1), next(limit))
+    need(level <= 64, "too many levels")
+    if tag < 0x80 or tag >= 0xe0:
+        return tag - (tag & 0x80) * 2, 0, 1
+    if tag in (0xc0, 0xc2, 0xc3):
+        return {0xc0: None, 0xc2: False, 0xc3: True}[tag], 0, 1
+    need(tag != 0xc1, "no msgpack")
+    found, shortest, size = None, True, tag & (0x1f if tag >= 0xa0 else 0x0f)
+    if tag in (0xca, 0xcb):
+        value = fraction(*(("float32", ">f", c.take(4)) if tag == 0xca else ("float64", ">d", c.take(8))))
+        found = value if value is None else (value, 1, 2) if isinstance(value, Map) else (value, 0, 1)
+    elif 0xcc <= tag <= 0xd3:
+        number, = c.unpack(">" + "BHIQbhiq"[tag - 0xcc])
+        shortest = number >= 2**(7, 8, 16, 32)[tag - 0xcc] if tag < 0xd0 else number < -2**(5, 7, 15, 31)[tag - 0xd0]
+        found = number, 0, 1
+    else:
+        if tag < 0xc0:
+            kind = ("map", "array", "str", "str")[tag - 0x80 >> 4]
+        elif 0xd4 <= tag <= 0xd8:
+            kind, size = "ext", 2**(tag - 0xd4)
+        else:
+            kind, layout, least = LONG[tag]
+            size, = c.unpack(layout)
+            shortest = size >= least and not (tag == 0xc7 and size in (1, 2, 4, 8, 16))
+        found = take_sized(c, limit, level, kind, size)
+    return found if found and shortest else (tagged("msgpack", octets(c.data[begin:c.at])), 1, 2)
+
+
+def take_sized(c, limit, level, kind, size):
+    if kind == "bin":
+        return tagged("bin", octets(c.take(size))), 1, 2
+    if kind == "ext":
+        (number,), raw = c.unpack(">b"), c.take(size)
+        if number == -1 and timestamp(raw):
+            return tagged("timestamp", timestamp(raw)), 1, 2
+        return tagged("ext", [number, octets(raw)]), 2, 4
+    if kind == "str":
+        raw = c.take(size)
+        try:
+            return raw.decode(), 0, 1
+        except UnicodeDecodeError:
+            return tagged("str", octets(raw)), 1, 2
+    parts = [take_value(c, limit, level + 1) for _ in range(size * (2 if kind == "map" else 1))]
+    deepest, total = max((part[1] for part in parts), default=0), sum(part[2] for part in parts)
+    values = [part[0] for part in parts]
+    if kind == "array":
+        return values, deepest + 1, total + 1
+    pairs = list(zip(values[::2], values[1::2]))
+    names = [name for name, _ in pairs]
+    misread = size == 1 and isinstance(names[0], str) and (names[0][:1] == "$" or (level == 0 and names[0] == "base64"))
+    if all(isinstance(name, str) for name in names) and not misread:
+        return Map(pairs=pairs), deepest + 1, total - size + 1
+    return tagged("map", [list(pair) for pair in pairs]), deepest + 3, total + size + 2
 
 
 def decode_value(raw):
-    value = take_value(c := Cursor(raw), iter(range(2**20)))
+    value, levels, values = take_value(c := Cursor(raw), iter(range(2**21)))
     need(c.at == len(raw), "more than one value")
-    need(not isinstance(value, Map) or [name for name, _ in value.items()] != ["base64"], "looks like bytes")
+    need(levels <= 64 and values <= 2**20, "beyond a limit")
     return value
 
 

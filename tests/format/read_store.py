@@ -143,7 +143,7 @@ def export(folder):
     """Returns the lines of the export, or raises Damage."""
     store = Store(folder)
     footer = to_json(records=len(store.lines), head=f"{store.next - 1}:{store.head.hex()}")
-    return [to_json(format="cairn export", version=1, store=store.identity.id.hex()), *store.lines, footer]
+    return [to_json(format="cairn export", version=2, store=store.identity.id.hex()), *store.lines, footer]
 
 
 if __name__ == "__main__":

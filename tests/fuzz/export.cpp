@@ -22,17 +22,17 @@ void there_and_back(std::string_view body) {
     detail::document_reader reader(stream);
     detail::document shown;
     fuzz::require(reader.next(shown));
-    fuzz::require(detail::body_of(shown, frame) == body);
+    fuzz::require(detail::body_of(shown, frame, detail::value_notation::tagged) == body);
     fuzz::require(!reader.next(shown));
   }
 }
 
-void import(std::string_view input) {
+void import(std::string_view input, detail::value_notation notation) {
   std::istringstream stream{std::string(input)};
   detail::document_reader reader(stream);
   for (detail::document shown; reader.next(shown);) {
     std::string frame;
-    fuzz::decodes([&] { there_and_back(detail::body_of(shown, frame)); });
+    fuzz::decodes([&] { there_and_back(detail::body_of(shown, frame, notation)); });
   }
 }
 
@@ -40,7 +40,9 @@ void import(std::string_view input) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto input = fuzz::text(data, size);
-  fuzz::decodes([&] { import(input); });
+  for (const auto notation : {detail::value_notation::plain, detail::value_notation::tagged}) {
+    fuzz::decodes([&] { import(input, notation); });
+  }
   // A body that decodes must also make the journey.
   record_view record;
   if (fuzz::decodes([&] { record = decode_record(position{7}, input); })) there_and_back(input);

@@ -2,9 +2,12 @@
 #include "../settings.hpp"
 #include "stores.hpp"
 
+#include <cairn/codec.hpp>
+
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <random>
 #include <sys/stat.h>
 #include <thread>
@@ -183,11 +186,222 @@ TEST_CASE("payloads are readable where they can be, and bytes are never taken fo
   CHECK(line_with("\xc1").ends_with(R"("data":{"base64":"wQ=="}})"));
   CHECK(line_with("\x81\xa6"
                   "base64\xa4QUJD")
-            .ends_with(R"("data":{"base64":"gaZiYXNlNjSkUVVKRA=="}})"));
+            .ends_with(R"("data":{"$map":[["base64","QUJD"]]}})"));
   CHECK(line_with("\x81\xa1"
                   "a\x81\xa6"
                   "base64\x01")
             .ends_with(R"("data":{"a":{"base64":1}}})"));
+}
+
+// --- values that JSON does not have ---
+
+using namespace std::string_literals;
+
+struct Dispatched {
+  std::string carrier;
+  timestamp at;
+  std::vector<char> label;
+  float kilograms = 0;
+  std::map<int, std::string> parcels;
+  MSGPACK_DEFINE_MAP(carrier, at, label, kilograms, parcels)
+};
+
+std::string payload_of(const Dispatched& event) {
+  std::string payload;
+  codec::encode(payload, event);
+  return payload;
+}
+
+TEST_CASE("an event with a timestamp, bytes, a float and keys of numbers stays readable") {
+  const auto at = timestamp{std::chrono::microseconds{1'795'512'600'000'000}};
+  const auto payload = payload_of({"Zoë", at, {'A', 'B'}, 0.1F, {{7, "small"}}});
+  CHECK(
+      line_with(payload).ends_with(R"("data":{"carrier":"Zoë","at":{"$timestamp":"2026-11-24T09:30:00.000000Z"},)"
+                                   R"("label":{"$bin":"QUI="},"kilograms":{"$float32":0.1},"parcels":{"$map":[[7,"small"]]}}})"));
+  check_round_trip_of({event{.payload = payload}, event{.result = payload}});
+}
+
+TEST_CASE("a value that JSON does not have spoils only itself") {
+  struct example {
+    std::string msgpack;
+    std::string shown;
+  };
+  const std::vector<example> examples{
+      {"\xd6\xff\x00\x00\x00\x01"s, R"({"$timestamp":"1970-01-01T00:00:01.000000Z"})"},
+      {"\xd7\xff\x00\x00\x00\x04\x00\x00\x00\x00"s, R"({"$timestamp":"1970-01-01T00:00:00.000000001Z"})"},
+      {"\xd7\xff\x00\x00\x00\x00\x00\x00\x00\x01"s, R"({"$ext":[-1,"AAAAAAAAAAE="]})"},  // not the shortest form
+      {"\xd7\xff\xff\xff\xff\xfc\x00\x00\x00\x00"s, R"({"$ext":[-1,"/////AAAAAA="]})"},  // more than a second of nanoseconds
+      {"\xc7\x0c\xff\x3b\x9a\xc6\x18\xff\xff\xff\xff\xff\xff\xff\xff"s, R"({"$timestamp":"1969-12-31T23:59:59.999999Z"})"},
+      {"\xc7\x0c\xff\x00\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff"s, R"({"$ext":[-1,"AAAAAH//////////"]})"},  // no such year
+      {"\xd5\xff\x00\x00"s, R"({"$ext":[-1,"AAA="]})"},                                                          // no timestamp
+      {"\xd4\x05x"s, R"({"$ext":[5,"eA=="]})"},
+      {"\xc7\x00\x80"s, R"({"$ext":[-128,""]})"},
+      {"\xc7\x01\x05x"s, R"({"$msgpack":"xwEFeA=="})"},
+      {"\xc4\x02\x00\xff"s, R"({"$bin":"AP8="})"},
+      {"\xc5\x00\x01\xff"s, R"({"$msgpack":"xQAB/w=="})"},
+      {"\xa1\xff"s, R"({"$str":"/w=="})"},
+      {"\xd9\x01x"s, R"({"$msgpack":"2QF4"})"},
+      {"\xca\x3f\x80\x00\x00"s, R"({"$float32":1.0})"},
+      {"\xca\x80\x00\x00\x00"s, R"({"$float32":-0.0})"},
+      {"\xca\xff\x80\x00\x00"s, R"({"$float32":"-Infinity"})"},
+      {"\xca\x7f\xc0\x00\x00"s, R"({"$float32":"NaN"})"},
+      {"\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"s, R"({"$float64":"NaN"})"},
+      {"\xcb\xff\xf8\x00\x00\x00\x00\x00\x00"s, R"({"$float64":"-NaN"})"},
+      {"\xcb\x7f\xf0\x00\x00\x00\x00\x00\x00"s, R"({"$float64":"Infinity"})"},
+      {"\xcb\x7f\xf8\x00\x00\x00\x00\x00\x01"s, R"({"$msgpack":"y3/4AAAAAAAB"})"},
+      {"\xcf\xff\xff\xff\xff\xff\xff\xff\xff"s, "18446744073709551615"},
+      {"\xcc\x05"s, R"({"$msgpack":"zAU="})"},
+      {"\xd1\xff\xff"s, R"({"$msgpack":"0f//"})"},
+      {"\x82\xa1k\x01\x02\x03"s, R"({"$map":[["k",1],[2,3]]})"},
+      {"\x81\xa1\xff\x01"s, R"({"$map":[[{"$str":"/w=="},1]]})"},
+      {"\x81\xa4$bin\x01"s, R"({"$map":[["$bin",1]]})"},
+      {"\x82\xa4$bin\x01\xa1k\x02"s, R"({"$bin":1,"k":2})"},
+      {"\x82\xa1k\x01\xa1k\x02"s, R"({"k":1,"k":2})"},
+      {"\xdc\x00\x01\xc4\x01x"s, R"({"$msgpack":"3AABxAF4"})"},
+      {"\xde\x00\x00"s, R"({"$msgpack":"3gAA"})"},
+  };
+  std::vector<event> events;
+  for (const auto& [msgpack, shown] : examples) {
+    CAPTURE(shown);
+    CHECK(line_with(msgpack).ends_with("\"data\":" + shown + "}"));
+    CHECK(line_with("\x82\xa1"
+                    "a" +
+                    msgpack +
+                    "\xa1"
+                    "b\x07")
+              .ends_with("\"data\":{\"a\":" + shown + ",\"b\":7}}"));
+    events.push_back(event{.payload = msgpack});
+    events.push_back(event{.payload = "\x92" + msgpack + "\x07", .result = "\x81\xa1v" + msgpack});
+  }
+  check_round_trip_of(events);
+}
+
+TEST_CASE("a value of too many levels or parts is shown as bytes, however its levels and parts are written") {
+  std::string maps;  // each of them takes three levels of JSON
+  for (int level = 0; level < 22; ++level) maps += "\x81\x01";
+  std::string parts = "\xdd\x00\x09\x27\xc0"s;  // 600,000 of two values each
+  for (int part = 0; part < 600'000; ++part) parts += "\xc4\x00"s;
+  CHECK(line_with(maps + "\xc0").find("\"data\":{\"base64\":") != std::string::npos);
+  CHECK(line_with(maps.substr(2) + "\xc0").find("\"data\":{\"$map\":") != std::string::npos);
+  CHECK(line_with(parts).find("\"data\":{\"base64\":") != std::string::npos);
+  check_round_trip_of({event{.payload = maps + "\xc0"}, event{.payload = maps.substr(2) + "\xc0"}, event{.payload = parts}});
+}
+
+/// Appends a random value, of any type and form of msgpack.
+void append_random(std::string& out, std::mt19937_64& random, int levels) {
+  const auto bytes = [&](std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) out += static_cast<char>(random());
+  };
+  const auto length = [&](int size, std::size_t value) {
+    for (int shift = 8 * (size - 1); shift >= 0; shift -= 8) out += static_cast<char>(value >> shift & 0xff);
+  };
+  const auto values = [&](std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) append_random(out, random, levels - 1);
+  };
+  auto tag = static_cast<unsigned char>(random() % 3 == 0 ? 0xc0 + random() % 32 : random());
+  const bool container = (tag >= 0x80 && tag < 0xa0) || tag >= 0xdc;
+  if (tag == 0xc1 || (container && tag < 0xe0 && levels == 0)) tag = 0xc0;
+  const std::size_t size = random() % (levels > 0 ? 20 : 40);
+  out += static_cast<char>(tag);
+  if (tag >= 0xa0 && tag < 0xc0) return bytes(tag & 0x1f);
+  if (tag >= 0x80 && tag < 0x90) return values(2 * (tag & 0x0f));
+  if (tag >= 0x90 && tag < 0xa0) return values(tag & 0x0f);
+  if (tag >= 0xc4 && tag <= 0xc6) return length(1 << (tag - 0xc4), size), bytes(size);
+  if (tag >= 0xc7 && tag <= 0xc9) return length(1 << (tag - 0xc7), size), bytes(1 + size);
+  if (tag == 0xca || tag == 0xcb) return bytes(tag == 0xca ? 4 : 8);
+  if (tag >= 0xcc && tag <= 0xcf) return bytes(std::size_t{1} << (tag - 0xcc));
+  if (tag >= 0xd0 && tag <= 0xd3) return bytes(std::size_t{1} << (tag - 0xd0));
+  if (tag >= 0xd4 && tag <= 0xd8) return bytes(1 + (std::size_t{1} << (tag - 0xd4)));
+  if (tag >= 0xd9 && tag <= 0xdb) return length(1 << (tag - 0xd9), size), bytes(size);
+  if (tag == 0xdc || tag == 0xdd) return length(tag == 0xdc ? 2 : 4, size), values(size);
+  if (tag == 0xde || tag == 0xdf) return length(tag == 0xde ? 2 : 4, size), values(2 * size);
+}
+
+TEST_CASE("random values of every type and form come back byte for byte, and none is shown as bytes altogether") {
+  std::mt19937_64 random(setting("CAIRN_TEST_SEED", 1));
+  std::vector<event> events(5'000);
+  for (auto& one : events) {
+    one.payload.clear();
+    append_random(one.payload, random, 3);
+  }
+  const temporary_folder folder;
+  const auto store = open_store(folder.path() / "store");
+  append(*store, events);
+  CHECK(export_of(folder.path() / "store").find("\"data\":{\"base64\":") == std::string::npos);
+  check_round_trip(*store, folder.path() / "store");
+}
+
+TEST_CASE("a timestamp of random seconds comes back byte for byte") {
+  std::mt19937_64 random(setting("CAIRN_TEST_SEED", 1));
+  std::vector<event> events(5'000);
+  for (auto& one : events) {
+    const auto bits = static_cast<int>(random() % 63) + 1;
+    const auto microseconds = static_cast<std::int64_t>(random() >> (64 - bits)) * (random() % 2 == 0 ? 1 : -1);
+    one.payload =
+        payload_of({.carrier = {}, .at = timestamp{std::chrono::microseconds{microseconds}}, .label = {}, .parcels = {}});
+  }
+  check_round_trip_of(events);
+}
+
+TEST_CASE("an export of version 1, in which a name with a dollar is a name like any other, is imported") {
+  const temporary_folder folder;
+  const auto store = open_store(folder.path() / "store");
+  append(*store, {event{.payload = "\x81\xa1"
+                                   "a\x81\xa4$bin\xa4QUI="},
+                  event{.payload = "\x81\xa1"
+                                   "a\xc4\x02"
+                                   "AB"},
+                  event{.payload = "\x81\xa4$map\x90"},
+                  event{.payload = "\x81\xa6"
+                                   "base64\xa4QUJD"},
+                  event{.payload = "\x81\xa5"
+                                   "count\x03"}});
+  auto lines = lines_of(export_of(folder.path() / "store"));
+  const auto replace = [&](std::size_t line, const std::string& part, const std::string& other) {
+    const auto at = lines.at(line - 1).find(part);
+    REQUIRE(at != std::string::npos);
+    lines[line - 1].replace(at, part.size(), other);
+  };
+  replace(1, R"("version":2)", R"("version":1)");
+  replace(2, R"({"$map":[["$bin","QUI="]]})", R"({"$bin":"QUI="})");
+  replace(3, R"({"a":{"$bin":"QUI="}})", R"({"base64":"gaFhxAJBQg=="})");
+  replace(4, R"({"$map":[["$map",[]]]})", R"({"$map":[]})");
+  replace(5, R"({"$map":[["base64","QUJD"]]})", R"({"base64":"gaZiYXNlNjSkUVVKRA=="})");
+  CHECK(import(text_of(lines), folder.path() / "copy") == store->head());
+  CHECK(bodies(*open_store(folder.path() / "copy")) == bodies(*store));
+}
+
+TEST_CASE("a notation of a value that is not as it must be is refused") {
+  const auto lines = lines_of(few_exported());
+  for (const std::string wrong : {R"({"$new":1})",
+                                  R"({"$bin":1})",
+                                  R"({"$bin":"QUI"})",
+                                  R"({"$str":null})",
+                                  R"({"$ext":[128,""]})",
+                                  R"({"$ext":[-129,""]})",
+                                  R"({"$ext":[18446744073709551615,""]})",
+                                  R"({"$ext":[1.0,""]})",
+                                  R"({"$ext":[1]})",
+                                  R"({"$ext":"QUI="})",
+                                  R"({"$float32":1e300})",
+                                  R"({"$float32":"nan"})",
+                                  R"({"$float64":1.5})",
+                                  R"({"$map":{}})",
+                                  R"({"$map":[[1]]})",
+                                  R"({"$map":[1]})",
+                                  R"({"$msgpack":[]})",
+                                  R"({"$timestamp":0})",
+                                  R"({"$timestamp":"2026-02-30T00:00:00.000000Z"})",
+                                  R"({"$timestamp":"2026-11-24T09:30:00.00000Z"})",
+                                  R"({"$timestamp":"2026-11-24T09:30:00.000000x01Z"})",
+                                  R"({"$timestamp":"2026-11-24T09:30:00.000000001"})",
+                                  R"({"$timestamp":"2026-11-24T09:30:00.0000000001Z"})"}) {
+    auto altered = lines;
+    const auto at = altered.at(1).find("\"data\":");
+    REQUIRE(at != std::string::npos);
+    altered[1] = altered[1].substr(0, at) + "\"data\":[" + wrong + "]}";
+    check_refused(text_of(altered), "line 2 the field \"data\" has an ");
+  }
 }
 
 TEST_CASE("a record with an extension that this program does not know comes back as it was") {
@@ -319,7 +533,7 @@ TEST_CASE("a refusal names the line or the object, and what is wrong") {
   check_refused("id,version\n", "the input is no export of cairn");
   check_refused("{}\n", "line 1 does not say that this is an export of cairn");
   check_refused("\x80", "object 1 does not say that this is an export of cairn");
-  check_refused(with(1, "\"version\":1", "\"version\":2"), "line 1 says that the export has version 2");
+  check_refused(with(1, "\"version\":2", "\"version\":3"), "line 1 says that the export has version 3");
   check_refused(with(1, "\"store\":\"", "\"store\":\"x"), "line 1 has no store id");
   check_refused(with(2, "\"type\"", "\"typ\""), "line 2 the field \"type\" is missing");
   check_refused(with(2, "{", "{\"note\":1,"), "line 2 has fields that no record has");
