@@ -262,6 +262,9 @@ TEST_CASE("a state that forgets a field in its snapshots is found out, and the r
   const auto& failure = *report.failure;
   const auto text = report.text();
   CHECK(has(failure.what, "forgetful/"));
+  // The two states look equal, so the report has to say why they are not.
+  CHECK(has(failure.what, "both values have the same msgpack bytes but differ by operator==: a member is missing from the "
+                          "MSGPACK_DEFINE_MAP of cairn::testkit::Forgetful (which has known)"));
   CHECK(has(text, "seed " + std::to_string(failure.seed) + ": " + failure.what));
   CHECK(has(text, "What happened last:"));
   CHECK(has(failure.replay, "CAIRN_SIMULATION_FIRST=" + std::to_string(failure.seed) + " CAIRN_SIMULATION_SEEDS=1 "));

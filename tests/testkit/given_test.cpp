@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <doctest/doctest.h>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <variant>
@@ -368,8 +369,25 @@ TEST_CASE("a field forgotten in an event is found, given or decided") {
 TEST_CASE("an expected event that differs in a forgotten field is told as such") {
   // The forgotten field has its default in what is decided, and so only the expectation can show it.
   const testkit::detail::lines told = testkit::detail::differences_of(Spilled{1, "there"}, Spilled{1, "here"});
-  CHECK(told == testkit::detail::lines{"a field of cairn::tests::Spilled that msgpack does not know: is one missing in its "
-                                       "MSGPACK_DEFINE_MAP?"});
+  CHECK(told ==
+        testkit::detail::lines{"both values have the same msgpack bytes but differ by operator==: a member is missing from "
+                               "the MSGPACK_DEFINE_MAP of cairn::tests::Spilled (which has litres), or operator== compares "
+                               "something that is not stored"});
+}
+
+TEST_CASE("an expected state that differs in a forgotten member is explained, not shown twice") {
+  CHECK(reported([] { given<ForgetfulTank>().then_state(ForgetfulTank{.fillings = 7}); })
+            .starts_with("the state is not as expected\n"
+                         "  both values have the same msgpack bytes but differ by operator==: a member is missing from the "
+                         "MSGPACK_DEFINE_MAP of cairn::tests::ForgetfulTank (which has litres), or operator== compares something "
+                         "that is not stored"));
+}
+
+TEST_CASE("two states that are not equal because of a NaN are explained, not shown as NaN and NaN") {
+  const auto nan = std::numeric_limits<double>::quiet_NaN();
+  const auto told = testkit::detail::differences_of(std::vector<double>{nan}, std::vector<double>{nan});
+  CHECK(told == testkit::detail::lines{"both values have the same msgpack bytes but differ by operator==: a member is not a "
+                                       "number, and differs from itself"});
 }
 
 TEST_CASE("an event that comes back as another one, or not at all, is told with what differs") {

@@ -1,6 +1,7 @@
 // How values of msgpack are shown as JSON: every type that msgpack has, and what JSON demands of texts.
 #include <cairn/testkit/detail/json_text.hpp>
 
+#include <chrono>
 #include <doctest/doctest.h>
 #include <limits>
 #include <map>
@@ -56,6 +57,17 @@ TEST_CASE("bytes and extensions are shown in base 64") {
   CHECK(json_of(std::vector<char>{'\xfb', '\xff', '\xfe', '\x00'}) == R"({"base64":"+//+AA=="})");
   CHECK(json_text("\xd4\x05\xff"sv) == R"({"ext":5,"base64":"/w=="})");
   CHECK(json_text("\xc7\x00\xff"sv) == R"({"ext":-1,"base64":""})");
+}
+
+TEST_CASE("a timestamp is shown as its date and time") {
+  using namespace std::chrono_literals;
+  CHECK(json_of(timestamp{1'795'512'600s}) == R"("2026-11-24T09:30:00.000000Z")");
+  CHECK(json_of(timestamp{-1us}) == R"("1969-12-31T23:59:59.999999Z")");
+  CHECK(json_of(timestamp{20'000'000'000s}) == R"("2603-10-11T11:33:20.000000Z")");
+  CHECK(json_of(std::chrono::sys_time<std::chrono::nanoseconds>{1ns}) == R"("1970-01-01T00:00:00.000000001Z")");
+  CHECK(json_text("\xc7\x0c\xff\x00\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff"sv) ==
+        R"({"ext":-1,"base64":"AAAAAH//////////"})");
+  CHECK(json_text("\xd4\xff\x00"sv) == R"({"ext":-1,"base64":"AA=="})");
 }
 
 TEST_CASE("arrays and maps keep their order, and a key that is no text becomes one") {

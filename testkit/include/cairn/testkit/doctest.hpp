@@ -1,8 +1,11 @@
-// Include this, in one source of a test program or in all, and the testkit's failures are doctest's own, at the user's line.
+// Makes the testkit's failures doctest's own, at the user's line. One source of a test program that includes this is enough.
 //
+// In each source that includes this, a failed CHECK also prints states, events, commands, answers, versions and timestamps, as
+// the testkit's own reports do. Include it in every source that compares them, before the first CHECK.
 // A failure ends its test case, as REQUIRE does: behind the first mismatch of a story, the others say nothing new.
 #pragma once
 
+#include <cairn/testkit/detail/doctest_strings.hpp>
 #include <cairn/testkit/failure.hpp>
 
 #include <doctest/doctest.h>

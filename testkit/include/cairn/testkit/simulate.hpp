@@ -191,12 +191,40 @@ private:
     const auto& order = found.order;
     list("\nthe longest order that explains it ends with", order, order.size() - std::min(order.size(), shown_max));
     list("\nand none of these can come next:", found.blocked, 0);
+    for (const auto& line : unexplained_states(operations, found)) why += "\n" + line;
     std::int64_t first_return = 0;
     for (const auto place : found.blocked) {
       const auto returned = operations[place].returned.value_or(0);
       if (returned > 0 && (first_return == 0 || returned < first_return)) first_return = returned;
     }
     return {why, first_return};
+  }
+
+  /// Compares the states along the longest order with those that clients saw at the same version, and with their own bytes. A
+  /// state may look right in the report and still be another one by operator==.
+  static lines unexplained_states(const std::vector<operation>& operations, const linearization& found) {
+    const aggregate_model<A, Commands...> model(operations);
+    auto state = model.initial();
+    std::map<version, A> states{{state.at(), state.value()}};
+    for (const auto place : found.order) {
+      const auto& one = operations[place];
+      auto next = model.step(state, one.input, one.output ? &*one.output : nullptr);
+      if (!next) return {};
+      state = *std::move(next);
+      states.insert_or_assign(state.at(), state.value());
+    }
+    lines all;
+    for (const auto place : found.blocked) {
+      const auto& output = operations[place].output;
+      const auto* seen = output ? std::get_if<seen_state<A>>(&*output) : nullptr;
+      const auto made = seen ? states.find(seen->version) : states.end();
+      if (made == states.end() || made->second == seen->state) continue;
+      all.push_back(listed("the state that client " + std::to_string(operations[place].client) + " saw at version " +
+                               std::to_string(seen->version.value) + " is not the one that the events make",
+                           differences_of(made->second, seen->state)));
+    }
+    if (auto flaw = codec_flaw(state.value()); all.empty() && !flaw.empty()) all.push_back(std::move(flaw));
+    return all;
   }
 
   static std::optional<broken_promise> check_look_back(const client_operation& what, const journal& store) {
@@ -208,11 +236,16 @@ private:
       reached = record.version;
       return true;
     });
-    if (reached == what.back_to && codec::decode<A>(what.answer->state) == state) return std::nullopt;
-    return broken_promise{cairn::to_string(stream) + " at version " + std::to_string(what.back_to.value) + " was shown as " +
-                              json_text(std::string_view(what.answer->state)) + ", and the journal's records make it " +
-                              json_of(state),
-                          what.returned.value_or(0)};
+    const auto shown = codec::decode<A>(what.answer->state);
+    if (reached == what.back_to && shown == state) return std::nullopt;
+    auto why = cairn::to_string(stream) + " at version " + std::to_string(what.back_to.value) + " was shown as " +
+               json_text(std::string_view(what.answer->state)) + ", and the journal's records make it " + json_of(state);
+    if (reached != what.back_to) {
+      why += " at version " + std::to_string(reached.value);
+    } else {
+      why = listed(why, differences_of(state, shown));
+    }
+    return broken_promise{why, what.returned.value_or(0)};
   }
 
   Workload workload_;

@@ -4,6 +4,8 @@
 #include <cairn/testkit/detail/json_text.hpp>
 #include <cairn/testkit/detail/type_name.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -49,8 +51,16 @@ inline void add_differences_of_maps(lines& all, const std::string& path, const m
   }
 }
 
+/// Returns whether both are not a number. Such a number differs from itself, but two of them look equal.
+inline bool are_nan(const msgpack::object& one, const msgpack::object& other) {
+  const auto is_nan = [](const msgpack::object& value) {
+    return (value.type == msgpack::type::FLOAT32 || value.type == msgpack::type::FLOAT64) && std::isnan(value.via.f64);
+  };
+  return is_nan(one) && is_nan(other);
+}
+
 inline void add_differences(lines& all, const std::string& path, const msgpack::object& expected, const msgpack::object& actual) {
-  if (expected == actual) return;
+  if (expected == actual || are_nan(expected, actual)) return;
   if (expected.type == msgpack::type::MAP && actual.type == msgpack::type::MAP) {
     return add_differences_of_maps(all, path, expected.via.map, actual.via.map);
   }
@@ -84,13 +94,29 @@ inline std::string field_names(std::string_view bytes) {
   });
 }
 
+inline bool has_nan(const msgpack::object& value) {
+  if (are_nan(value, value)) return true;
+  if (value.type == msgpack::type::ARRAY) return std::any_of(begin(value.via.array), end(value.via.array), has_nan);
+  return value.type == msgpack::type::MAP &&
+         std::any_of(begin(value.via.map), end(value.via.map), [](const msgpack::object_kv& one) { return has_nan(one.val); });
+}
+
+/// Explains a difference that msgpack does not show. `bytes` are those of either value.
+template <class T>
+std::string unstored_difference(std::string_view bytes) {
+  const std::string headline = "both values have the same msgpack bytes but differ by operator==: ";
+  if (codec::with_object(bytes, has_nan)) return headline + "a member is not a number, and differs from itself";
+  const auto names = field_names(bytes);
+  return headline + "a member is missing from the MSGPACK_DEFINE_MAP of " + type_name<T>() +
+         (names.empty() ? "" : " (which has " + names + ")") + ", or operator== compares something that is not stored";
+}
+
 /// A line for each difference of two values that are not equal; never none.
 template <class T>
 lines differences_of(const T& expected, const T& actual) {
-  auto all = differences(bytes_of(expected), bytes_of(actual));
-  if (all.empty()) {
-    all.push_back("a field of " + type_name<T>() + " that msgpack does not know: is one missing in its MSGPACK_DEFINE_MAP?");
-  }
+  const auto bytes = bytes_of(expected);
+  auto all = differences(bytes, bytes_of(actual));
+  if (all.empty()) all.push_back(unstored_difference<T>(bytes));
   return all;
 }
 

@@ -1,15 +1,18 @@
 // Values as JSON text, for people to read: what a test expected, and what there was.
 //
-// The same bytes give the same text. What JSON has not is told as exports tell it: bytes, and texts that are not UTF-8, are
-// {"base64":"…"}; an extension is {"ext":TYPE,"base64":"…"}; a key that is no text is the text of its JSON.
+// The same bytes give the same text. A timestamp is its date and time. Bytes, and texts that are not UTF-8, are
+// {"base64":"…"}; another extension is {"ext":TYPE,"base64":"…"}; a key that is no text is the text of its JSON.
 #pragma once
 
 #include <cairn/codec.hpp>
+#include <cairn/time.hpp>
 #include <cairn/utf8.hpp>
 
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -68,6 +71,46 @@ std::string float_text(Float number) {
   return text;
 }
 
+/// Returns `bytes` as a number, with the highest byte first.
+inline std::uint64_t big_endian(std::string_view bytes) {
+  std::uint64_t number = 0;
+  for (const char byte : bytes) number = number << 8 | static_cast<unsigned char>(byte);
+  return number;
+}
+
+/// Returns date and time of a msgpack timestamp, with microseconds or with nanoseconds; empty if it has none that people write.
+inline std::string timestamp_text(std::string_view body) {
+  namespace time = std::chrono;
+  std::int64_t count = 0;
+  std::uint64_t below = 0;
+  switch (body.size()) {
+  case 4: count = static_cast<std::int64_t>(big_endian(body)); break;
+  case 8:
+    count = static_cast<std::int64_t>(big_endian(body) & 0x3ffffffff);
+    below = big_endian(body) >> 34;
+    break;
+  case 12:
+    count = static_cast<std::int64_t>(big_endian(body.substr(4)));
+    below = big_endian(body.substr(0, 4));
+    break;
+  default: return {};
+  }
+  constexpr time::sys_seconds first = time::sys_days{time::year{1} / 1 / 1};
+  constexpr time::sys_seconds beyond = time::sys_days{time::year{10000} / 1 / 1};
+  const time::sys_seconds whole{time::seconds{count}};
+  if (whole < first || whole >= beyond || below >= 1'000'000'000) return {};
+  auto text = to_string(whole + time::microseconds{below / 1000});
+  if (below % 1000 != 0) text.insert(text.size() - 1, std::to_string(1000 + below % 1000).substr(1));
+  return text;
+}
+
+inline std::string ext_text(const msgpack::object_ext& ext) {
+  const std::string_view body(ext.data(), ext.size);
+  const auto moment = ext.type() == -1 ? timestamp_text(body) : std::string();
+  if (!moment.empty()) return quoted_text(moment);
+  return "{\"ext\":" + std::to_string(ext.type()) + ",\"base64\":\"" + base64(body) + "\"}";
+}
+
 inline std::string json_text(const msgpack::object& value);
 
 /// `value` as the name of a member.
@@ -102,8 +145,7 @@ inline std::string json_text(const msgpack::object& value) {
     return is_utf8(text) ? quoted_text(text) : bytes_text(text);
   }
   case msgpack::type::BIN: return bytes_text({via.bin.ptr, via.bin.size});
-  case msgpack::type::EXT:
-    return "{\"ext\":" + std::to_string(via.ext.type()) + ",\"base64\":\"" + base64({via.ext.data(), via.ext.size}) + "\"}";
+  case msgpack::type::EXT: return ext_text(via.ext);
   case msgpack::type::ARRAY: return array_text(via.array);
   case msgpack::type::MAP: return map_text(via.map);
   }

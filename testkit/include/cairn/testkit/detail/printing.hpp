@@ -1,6 +1,7 @@
-// How doctest shows the values of a failed comparison.
+// How doctest shows the records that a test of a journal compares.
 #pragma once
 
+#include <cairn/testkit/detail/doctest_strings.hpp>
 #include <cairn/testkit/drafts.hpp>
 
 #include <cstddef>
@@ -35,26 +36,12 @@ std::string print(const std::vector<Element>& elements) {
 namespace doctest {
 
 template <>
-struct StringMaker<cairn::version> {
-  static String convert(cairn::version number) { return ("version " + std::to_string(number.value)).c_str(); }
-};
-template <>
-struct StringMaker<cairn::position> {
-  static String convert(cairn::position number) { return ("position " + std::to_string(number.value)).c_str(); }
-};
-template <>
 struct StringMaker<cairn::testkit::numbers> {
   static String convert(const cairn::testkit::numbers& all) { return cairn::testkit::detail::print(all).c_str(); }
 };
 template <>
 struct StringMaker<std::vector<cairn::testkit::seen>> {
   static String convert(const std::vector<cairn::testkit::seen>& all) { return cairn::testkit::detail::print(all).c_str(); }
-};
-template <>
-struct StringMaker<std::optional<cairn::errc>> {
-  static String convert(const std::optional<cairn::errc>& kind) {
-    return kind ? cairn::make_error_code(*kind).message().c_str() : "no error of cairn's";
-  }
 };
 
 }  // namespace doctest
