@@ -32,7 +32,7 @@ private:
 aggregate_actor::aggregate_actor(caf::actor_config& config, shared_context& shared, const crew& colleagues,
                                  const aggregate_type& type, std::string id)
     : ordered_actor(config), shared_(shared), crew_(colleagues), type_(type), id_(std::move(id)),
-      commands_(shared.bounds.command_ids_kept), answers_(std::make_shared<answers_of_actor>(ctrl())),
+      commands_(shared.bounds.deduplication_window_size), answers_(std::make_shared<answers_of_actor>(ctrl())),
       retry_pause_(shared.bounds.recovery_retry_min) {}
 
 aggregate_actor::~aggregate_actor() { happens_after(mailbox()); }

@@ -338,9 +338,12 @@ void sort_by_directory(const crew& staff, std::vector<operation_ptr> asked, Hand
 
 }  // namespace
 
-void send_to_reader(const crew& staff, std::size_t hash, std::shared_ptr<read_job> job) {
-  if (!staff.reads) return caf::anon_send(staff.reader_for(hash), read_request{std::move(job)});
-  if (const auto idle = staff.reads->put(std::move(job))) caf::anon_send(staff.readers[*idle], read_next{});
+void send_to_reader(const crew& staff, operation_ptr asked) {
+  if (!staff.reads) {
+    const auto& reader = staff.reader_for(asked->hash());
+    return caf::anon_send(reader, read_request{std::move(asked)});
+  }
+  if (const auto idle = staff.reads->put(std::move(asked))) caf::anon_send(staff.readers[*idle], read_next{});
 }
 
 void send_to_directories(const crew& staff, std::vector<operation_ptr> asked) {

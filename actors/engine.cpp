@@ -77,9 +77,9 @@ public:
     pass_through_directories(staff_, std::move(asked), together);
   }
 
-  void read(std::size_t hash, std::shared_ptr<read_job> job) override {
+  void read(operation_ptr asked) override {
     const handing_over not_destroyed_before_its_end(*this);
-    send_to_reader(staff_, hash, std::move(job));
+    send_to_reader(staff_, std::move(asked));
   }
 
   void drain(bool snapshot) override { drain_once(snapshot); }
@@ -141,7 +141,7 @@ private:
 
 settings checked(settings bounds) {
   require_range<std::uint64_t>("snapshot_every_events", bounds.snapshot_every_events, 0, 1'000'000'000);
-  require_range<std::size_t>("command_ids_kept", bounds.command_ids_kept, 0, 10'000);
+  require_range<std::size_t>("deduplication_window_size", bounds.deduplication_window_size, 0, 10'000);
   require_range<std::size_t>("recovery_queue_max", bounds.recovery_queue_max, 1, 100'000'000);
   require_range<std::size_t>("batch_appends_max", bounds.batch_appends_max, 1, 1'000'000);
   require_range<std::size_t>("batch_bytes_max", bounds.batch_bytes_max, 1, std::size_t{1} << 30);

@@ -1,5 +1,6 @@
 #include <cairn/actors/deadline_watch.hpp>
 #include <cairn/actors/operation.hpp>
+#include <cairn/actors/recovery.hpp>
 #include <cairn/limits.hpp>
 
 #include <xxhash.h>
@@ -38,6 +39,17 @@ void draft::discard() {
   if (frames_.capacity() > kept_bytes_max) frames_.shrink_to_fit();
 }
 
+void add_event(draft& into, std::string_view type, std::uint32_t schema_version, std::string_view payload, std::uint32_t index,
+               std::uint32_t count, std::string_view result) {
+  into.add(type, schema_version, payload, index, count, result);
+}
+
+void require_events(std::size_t count) {
+  if (count <= limits::events_per_decision_max) return;
+  throw error(errc::invalid_argument, "a decision has " + std::to_string(count) + " events, and may have " +
+                                          std::to_string(limits::events_per_decision_max));
+}
+
 std::uint64_t fingerprint_of(std::string_view bytes) noexcept {
   return std::max<std::uint64_t>(1, XXH3_64bits(bytes.data(), bytes.size()));
 }
@@ -57,6 +69,21 @@ union default_command_options {
 }  // namespace
 
 constinit const command_options& default_options = defaults.value;
+
+boxed_options boxed(const call_options& options) {
+  const bool plain = options.expected == expected_version::any() && options.command_id.empty() &&
+                     options.correlation_id.empty() && options.causation_id.empty() && options.principal.empty() &&
+                     !options.occurred_at && !options.deadline && options.metadata.empty() &&
+                     options.when_full == when_full::fail;
+  if (plain) return nullptr;
+  return boxed_options(new command_options{options.expected, std::string(options.command_id), std::string(options.correlation_id),
+                                           std::string(options.causation_id), std::string(options.principal), options.occurred_at,
+                                           options.deadline, options.metadata.copy(), options.when_full});
+}
+
+boxed_options boxed(command_options&& options) {
+  return options == default_options ? nullptr : std::make_unique<const command_options>(std::move(options));
+}
 
 namespace {
 
@@ -84,21 +111,31 @@ void deferred_answers::complete(operation_ptr asked, outcome&& answer) noexcept 
   }
 }
 
-operation::operation(const aggregate_type& type, std::string id, boxed_options options)
-    : type_(type), id_(std::move(id)), hash_(stream_hash{}({type.category, id_})), options_(std::move(options)) {}
+operation::operation(const aggregate_type& type, std::string_view id, boxed_options options)
+    : type_(type), id_(id), hash_(stream_hash{}({type.category, id_})), options_(std::move(options)) {}
 
 operation::~operation() {
   leave();
+  if (completion_) completion_->destroy(*this);
   delete watched_;
 }
+
+void operation::destroy_completion() noexcept {
+  if (completion_) std::exchange(completion_, nullptr)->destroy(*this);
+}
+
+version operation::read(journal&, const warn_function&) { return {}; }
 
 void operation::complete(operation_ptr asked) noexcept {
   const bool first = asked->claim();
   if (first && asked->watched_) asked->watched_->by.remove(*asked->watched_);
   asked->leave();  // before it is delivered: the handler may ask again at once
   if (!first) return;
-  auto* const self = &*asked;
-  self->deliver(std::move(asked));
+  deliver(std::move(asked));
+}
+
+void operation::deliver(operation_ptr self) noexcept {
+  if (auto* const by = self->completion_) by->deliver(std::move(self));
 }
 
 void operation::complete(outcome&& answer) noexcept {
@@ -106,14 +143,26 @@ void operation::complete(outcome&& answer) noexcept {
   complete(operation_ptr(this));
 }
 
-void operation::expire() noexcept {
-  const auto before = stage_.exchange(stage::completed, std::memory_order_acq_rel);
-  if (before == stage::completed) return;
+bool operation::complete_early(errc surely_not, errc in_doubt, bool only_undecided) noexcept {
+  auto before = stage_.load(std::memory_order_acquire);
+  do {
+    if (before == stage::completed || (only_undecided && before == stage::decided)) return false;
+  } while (!stage_.compare_exchange_weak(before, stage::completed, std::memory_order_acq_rel));
   // One that brings an id may be a repeat of a command that was carried out long ago.
-  const bool surely_not = before == stage::waiting && options().command_id.empty();
-  expired_ =
-      std::make_unique<outcome>(outcome::failed(surely_not ? errc::deadline_passed : errc::timed_out, to_string(stream())));
+  const bool certain = changes_nothing() || (before == stage::waiting && options().command_id.empty());
+  expired_ = std::make_unique<outcome>(outcome::failed(certain ? surely_not : in_doubt, to_string(stream())));
+  return true;
+}
+
+void operation::expire() noexcept {
+  if (complete_early(errc::deadline_passed, errc::timed_out, false)) deliver(operation_ptr(this));
+}
+
+bool operation::cancel(bool only_undecided) noexcept {
+  if (!complete_early(errc::cancelled, errc::cancelled_in_doubt, only_undecided)) return false;
+  if (watched_) watched_->by.remove(*watched_);
   deliver(operation_ptr(this));
+  return true;
 }
 
 outcome& operation::answer() noexcept { return expired_ ? *expired_ : held; }
@@ -141,9 +190,10 @@ void operation::abandon(operation_ptr asked) noexcept {
 }
 
 void operation::end() noexcept {
+  const bool never_submitted = !completion_ && !admitted_by;
   if (completed() && admitted_by && deferred) {
     deferred->push(operation_ptr(this));
-  } else if (completed()) {
+  } else if (completed() || never_submitted) {
     delete this;
   } else {
     deferred_answers::complete(operation_ptr(this), outcome::failed(errc::abandoned, to_string(stream())));

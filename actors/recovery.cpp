@@ -1,4 +1,5 @@
 #include <cairn/actors/recovery.hpp>
+#include <cairn/msgpack.hpp>
 
 #include <xxhash.h>
 
@@ -52,7 +53,7 @@ std::string take_snapshot(const snapshot_view& stored, version head, const aggre
       return "its schema version is " + std::to_string(content.schema_version) + ", this program's is " +
              std::to_string(type.schema_version);
     }
-    for (const auto& answer : codec::decode<std::vector<stored_answer>>(content.commands)) {
+    for (const auto& answer : codec<std::vector<stored_answer>>::decode(content.commands)) {
       into.commands.remember(answer.command_id, version{answer.last}, answer.events, answer.result, answer.fingerprint);
     }
     into.state->load(content.state);
@@ -104,8 +105,8 @@ bool same_bytes_in_any_order(std::string_view one, std::string_view other) {
 }
 
 snapshot_reading read_snapshot(const snapshot_view& stored, version head, const aggregate_type& type,
-                               std::size_t command_ids_kept) {
-  snapshot_reading reading{{type.make(), {}, {}, command_window(command_ids_kept), {}, 0}, {}};
+                               std::size_t deduplication_window_size) {
+  snapshot_reading reading{{type.make(), {}, {}, command_window(deduplication_window_size), {}, 0}, {}};
   reading.why_not = take_snapshot(stored, head, type, reading.aggregate);
   return reading;
 }
@@ -126,7 +127,7 @@ std::string encode_snapshot(version at, timestamp recorded_at, std::uint32_t sch
   commands.for_each([&](const first_answer& answer) {
     answers.push_back({answer.command_id, answer.last.value, answer.events, answer.result, answer.fingerprint});
   });
-  codec::encode(body, answers);
+  codec<std::vector<stored_answer>>::encode(body, answers);
   return checksum_of(body) + body;
 }
 
@@ -147,9 +148,9 @@ snapshot_content decode_snapshot(std::string_view bytes) {
   return content;
 }
 
-recovered recover(journal& store, const aggregate_type& type, stream_view stream, std::size_t command_ids_kept,
+recovered recover(journal& store, const aggregate_type& type, stream_view stream, std::size_t deduplication_window_size,
                   const warn_function& warn, recovery_bounds bounds) {
-  recovered aggregate{type.make(), {}, {}, command_window(command_ids_kept), {}, 0};
+  recovered aggregate{type.make(), {}, {}, command_window(deduplication_window_size), {}, 0};
   load_snapshot(store, type, stream, warn, bounds, aggregate);
   if (aggregate.version == bounds.version) return aggregate;
   store.read(stream, {aggregate.version + 1, bounds.version}, [&](const record_view& record) {
@@ -169,7 +170,7 @@ recovered recover(journal& store, const aggregate_type& type, stream_view stream
   return aggregate;
 }
 
-recovered recover_as_occurred(journal& store, const aggregate_type& type, stream_view stream, timestamp at) {
+recovered recover_as_occurred(const journal& store, const aggregate_type& type, stream_view stream, timestamp at) {
   recovered aggregate{type.make(), {}, {}, command_window(0), {}, 0};
   store.read(stream, {}, [&](const record_view& record) {
     ++aggregate.events_read;
@@ -180,6 +181,35 @@ recovered recover_as_occurred(journal& store, const aggregate_type& type, stream
     return true;
   });
   return aggregate;
+}
+
+past_state read_past(journal& store, const aggregate_type& type, stream_view stream, past_moment at, const warn_function& warn) {
+  recovery_bounds bounds;
+  const auto* const number = std::get_if<version>(&at);
+  if (number) {
+    bounds.version = *number;
+  } else {
+    bounds.recorded_at = std::get<timestamp>(at);
+  }
+  auto found = recover(store, type, stream, 0, warn, bounds);
+  if (number && found.version < *number) {
+    throw error(errc::invalid_argument, to_string(stream) + " is at version " + std::to_string(found.version.value) +
+                                            "; there is no version " + std::to_string(number->value) + " yet");
+  }
+  return {std::move(found.state), found.version};
+}
+
+past_state read_as_occurred(const journal& store, const aggregate_type& type, stream_view stream, timestamp at) {
+  auto found = recover_as_occurred(store, type, stream, at);
+  return {std::move(found.state), found.version};
+}
+
+void read_records(const journal& store, stream_view stream, const version_range& range,
+                  const std::function<void(const record_view&)>& visit) {
+  store.read(stream, range, [&](const record_view& record) {
+    visit(record);
+    return true;
+  });
 }
 
 }  // namespace cairn::actors

@@ -24,7 +24,7 @@ public:
     return ordered({
         [this](const read_next&) { take_next(); },
         [this](const recovery_request& request) { return bring_back(request); },
-        [this](const read_request& request) { request.job->run(*shared_.store); },
+        [this](const read_request& request) { read(request.what); },
         [this](const finish&) { quit(); },
     });
   }
@@ -37,17 +37,29 @@ private:
     if (auto* const order = std::get_if<recovery_order>(&*next)) {
       send(order->asker, bring_back(order->request));
     } else {
-      std::get<std::shared_ptr<read_job>>(*next)->run(*shared_.store);
+      read(std::move(std::get<operation_ptr>(*next)));
     }
     next.reset();
     send(this, read_next{});
+  }
+
+  void read(operation_ptr asked) {
+    outcome answer;
+    try {
+      answer.version = asked->read(*shared_.store, shared_.warn);
+    } catch (...) {
+      auto failed = current_failure(errc::journal_unavailable);
+      answer = outcome::failed(failed.code, std::move(failed.detail));
+    }
+    asked->held = std::move(answer);
+    operation::complete(std::move(asked));
   }
 
   recovery_result bring_back(const recovery_request& request) {
     recovery_result result{request.incarnation, nullptr, {}, {}};
     try {
       result.aggregate = std::make_shared<recovered>(
-          recover(*shared_.store, *request.type, request.stream, shared_.bounds.command_ids_kept, shared_.warn));
+          recover(*shared_.store, *request.type, request.stream, shared_.bounds.deduplication_window_size, shared_.warn));
       shared_.stats.recoveries.fetch_add(1, std::memory_order_relaxed);
       shared_.stats.events_recovered.fetch_add(result.aggregate->events_read, std::memory_order_relaxed);
       if (result.aggregate->snapshot.value > 0) shared_.stats.snapshots_loaded.fetch_add(1, std::memory_order_relaxed);

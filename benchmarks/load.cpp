@@ -4,8 +4,10 @@
 #include "product.hpp"
 #include "store.hpp"
 
+#include <cairn/actors/engine.hpp>
 #include <cairn/memory_journal.hpp>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -35,7 +37,7 @@ std::shared_ptr<journal> open_journal(const std::filesystem::path& folder, const
   return store;
 }
 
-actors::engine_factory engine_for(storing into) {
+detail::engine_factory engine_for(storing into) {
   if (into != storing::nothing) return actors::threaded_engine;
   // The runtime wants a journal; its actors do not get to see it.
   return [](actors::engine_parts parts) {
@@ -170,7 +172,7 @@ private:
   command_options options_of_next() {
     if (!with_ids_) return {};
     const auto number = std::to_string(order_.asked());  // one client thread, so none twice
-    return {.command_id = "order-" + number, .correlation_id = "day-17", .causation_id = "cart-" + number, .who = "till-4"};
+    return {.command_id = "order-" + number, .correlation_id = "day-17", .causation_id = "cart-" + number, .principal = "till-4"};
   }
 
   void ask_many(bool for_one) {
@@ -182,8 +184,8 @@ private:
       if (!for_one) product = order_.next();
     }
     runtime_.ask_many<watched_product>(std::move(batch),
-                                       asio::bind_executor(io_, [this, for_one](const std::vector<batched_answer<>>& answers) {
-                                         for (const auto& [failed, answer] : answers) require_success(failed, answer);
+                                       asio::bind_executor(io_, [this, for_one](const std::vector<answer<>>& answers) {
+                                         for (const auto& answer : answers) require_success(make_asio_code(answer.code), answer);
                                          answered_.fetch_add(answers.size(), std::memory_order_relaxed);
                                          if (!stop_.load(std::memory_order_relaxed)) ask_many(for_one);
                                        }));
@@ -228,7 +230,7 @@ pipeline::pipeline(const load& what, std::unique_ptr<temporary_folder> folder, s
       journal_(std::make_shared<watching_journal>(store ? std::move(store) : open_journal(folder_->path(), what, ids_))),
       runtime_{{.journal = journal_,
                 .bounds = {.snapshot_every_events = what.snapshot_every_events,
-                           .live_aggregates_max = std::max(actors::settings{}.live_aggregates_max, 2 * ids_.size())}},
+                           .live_aggregates_max = std::max(runtime_bounds{}.live_aggregates_max, 2 * ids_.size())}},
                engine_for(what.into)} {}
 
 void pipeline::warm_up() {
@@ -237,17 +239,14 @@ void pipeline::warm_up() {
   while (loop.answered() * record_bytes < what_.warm_up_bytes) pause_for(0.01);
 }
 
-pipeline::~pipeline() { runtime_.drain(drain_snapshots::no); }
+pipeline::~pipeline() { runtime_.drain(drain_snapshots::no, blocking); }
 
 double pipeline::run(double seconds) {
   warm_up();
   const closed_loop loop(runtime_, what_, ids_, *order_);
   pause_for(seconds / 4);
-  const auto& counted = runtime_.statistics();
+  const auto before = runtime_.statistics();
   const auto answered = loop.answered();
-  const auto commits = counted.commits.load();
-  const auto events = counted.events.load();
-  const auto snapshots = counted.snapshots_saved.load();
   standstill_watch watch;
   const auto cpu = cpu_seconds();
   const auto start = steady::now();
@@ -257,9 +256,10 @@ double pipeline::run(double seconds) {
   commands_ += commands;
   seconds_ += took;
   cpu_seconds_ += cpu_seconds() - cpu;
-  commits_ += counted.commits.load() - commits;
-  events_ += counted.events.load() - events;
-  snapshots_ += counted.snapshots_saved.load() - snapshots;
+  const auto after = runtime_.statistics();
+  commits_ += after.commits - before.commits;
+  events_ += after.events - before.events;
+  snapshots_ += after.snapshots_saved - before.snapshots_saved;
   const auto stood_still = watch.end();
   if (!stood_still) standstill_seconds_.reset();
   if (standstill_seconds_) *standstill_seconds_ += standstills::seconds(stood_still->all);

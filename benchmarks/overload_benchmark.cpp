@@ -14,8 +14,10 @@
 #include "command_line/terminal.hpp"
 #include "command_line/text.hpp"
 
+#include <cairn/msgpack.hpp>
 #include <cairn/store.hpp>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -95,7 +97,7 @@ public:
 private:
   std::vector<sample> run() {
     io_.run();
-    runtime_.drain(drain_snapshots::no);
+    runtime_.drain(drain_snapshots::no, blocking);
     return std::move(samples_);
   }
 

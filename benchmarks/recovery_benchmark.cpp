@@ -15,6 +15,7 @@
 
 #include <utility>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -36,7 +37,8 @@ std::string live(std::size_t product) { return "live-" + std::to_string(product)
 class steady_load {
 public:
   steady_load(runtime& runtime, int per_second) : runtime_(runtime), per_second_(per_second), timer_(io_) {
-    for (int product = 0; product < live_products; ++product) runtime.ask<stock::Product>(live(product), stock::Enrol{});
+    for (int product = 0; product < live_products; ++product)
+      runtime.ask<stock::Product>(live(product), stock::Enrol{}, blocking).value();
     next_due_ = steady::now();
     tick();
     thread_ = std::thread([this] { io_.run(); });
@@ -92,7 +94,7 @@ int main(int argc, char** argv) {
   std::size_t products = 10'000;
   std::size_t tail = 250;
   int per_second = 2'000;
-  std::size_t readers = actors::settings{}.recoveries_at_once_max;
+  std::size_t readers = runtime_bounds{}.recoveries_at_once_max;
   bool quick = false;
   app.add_option("--readers", readers, "how many recoveries run at once; 0: one for every two cores")
       ->capture_default_str()
@@ -161,7 +163,7 @@ int main(int argc, char** argv) {
       ratio.push_back(during_p99.back() / before_p99.back());
       rate.push_back(static_cast<double>(products) / took.back());
     }
-    runtime.drain(drain_snapshots::no);
+    runtime.drain(drain_snapshots::no, blocking);
   }
   progress("");
   std::printf("%zu cold products with %zu events each, asked at once, beside %d live ones taking %d commands/s\n", products, tail,

@@ -45,7 +45,7 @@ std::shared_ptr<prepared_store> with_histories_and_snapshots(std::size_t product
   {
     runtime runtime{{.journal = made->store, .in_flight_max = products}};
     look_at_all(runtime, made->ids);
-    runtime.drain(drain_snapshots::yes);
+    runtime.drain(drain_snapshots::yes, blocking);
   }
   made->open();
   return made;
@@ -58,7 +58,7 @@ std::shared_ptr<prepared_store> with_snapshots(std::size_t products) {
   {
     runtime runtime{{.journal = made->store, .in_flight_max = products}};
     enrol_all(runtime, made->ids);
-    runtime.drain(drain_snapshots::yes);
+    runtime.drain(drain_snapshots::yes, blocking);
   }
   made->open();
   return made;
@@ -71,7 +71,7 @@ double activations_per_second(const prepared_store& from) {
   const auto start = steady::now();
   look_at_all(runtime, from.ids);
   const auto rate = static_cast<double>(from.ids.size()) / seconds_since(start);
-  runtime.drain(drain_snapshots::no);
+  runtime.drain(drain_snapshots::no, blocking);
   return rate;
 }
 
@@ -169,10 +169,10 @@ row memory_row() {
           const auto heap = *heap_bytes();
           const auto resident = resident_bytes();
           look_at_all(runtime, from->ids);
-          const auto products = static_cast<double>(runtime.statistics().live_aggregates.load());
+          const auto products = static_cast<double>(runtime.statistics().live_aggregates);
           measured found{(*heap_bytes() - heap) / products, 1024, {{"bytes resident", (resident_bytes() - resident) / products}}};
           found.besides.emplace_back("live products", products);
-          runtime.drain(drain_snapshots::no);
+          runtime.drain(drain_snapshots::no, blocking);
           return found;
         };
       }};

@@ -18,9 +18,11 @@
 #include "command_line/terminal.hpp"
 #include "command_line/text.hpp"
 
+#include <cairn/msgpack.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/store.hpp>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <algorithm>
@@ -103,8 +105,8 @@ struct filled {
 [[noreturn]] void fill(const std::filesystem::path& folder, const store_size& size) {
   const auto store = open_store(folder);
   std::string enrolled, added;
-  codec::encode(enrolled, stock::Enrolled{});
-  codec::encode(added, stock::StockAdded{1, reason});
+  cairn::detail::encode(enrolled, stock::Enrolled{});
+  cairn::detail::encode(added, stock::StockAdded{1, reason});
   const auto batch_records = std::min(batch_records_max, size.events / parts);  // no batch is more than a part
   const auto tell_after = size.events / (10 * parts);
   std::vector<stream_id> streams(batch_records);
@@ -304,7 +306,7 @@ public:
       stop_if_interrupted();
       const auto id = std::to_string(shuffled(number, products_, round_of_its_own));
       const auto start = steady::now();
-      require_success({}, runtime_.ask<stock::Product>(id, stock::AddStock(1, reason)));
+      require_success({}, runtime_.ask<stock::Product>(id, stock::AddStock(1, reason), blocking));
       took_ms.push_back(1e3 * seconds_since(start));
     }
     return took_ms;

@@ -48,8 +48,8 @@ std::size_t record_batch::bytes() const {
 
 void append_histories(journal& store, const std::vector<std::string>& ids, std::size_t events) {
   std::string enrolled, added;
-  codec::encode(enrolled, stock::Enrolled{});
-  codec::encode(added, stock::StockAdded{1, reason});
+  cairn::detail::encode(enrolled, stock::Enrolled{});
+  cairn::detail::encode(added, stock::StockAdded{1, reason});
   const auto streams = streams_of(ids);
   record_batch all(store, ids.size());
   for (std::size_t number = 0; number < events; ++number) {
@@ -65,7 +65,7 @@ void append_histories(journal& store, const std::vector<std::string>& ids, std::
 
 bare_store::bare_store(std::size_t products, std::size_t warm_up_bytes)
     : store_(open_store(folder_.path())), streams_(streams_of(ids_of(products))), versions_(products) {
-  codec::encode(payload_, stock::StockAdded{1, reason});
+  cairn::detail::encode(payload_, stock::StockAdded{1, reason});
   constexpr std::size_t at_once = 1'000;
   record_batch next(*store_, at_once);
   for (std::size_t left = warm_up_bytes / record_bytes; left > at_once; left -= at_once) append_batch(next, at_once);

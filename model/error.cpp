@@ -1,5 +1,7 @@
 #include <cairn/error.hpp>
 
+#include <string_view>
+
 namespace cairn {
 namespace {
 
@@ -26,8 +28,30 @@ public:
     case errc::unknown_format: return "the store has a format that this program does not know";
     case errc::corrupt_store: return "the store is damaged";
     case errc::command_id_reused: return "the command id belongs to another command; nothing was stored";
+    case errc::cancelled: return "the call was cancelled before the command was decided; nothing was stored";
+    case errc::cancelled_in_doubt: return "the call was cancelled before it was known whether the command is stored";
     }
     return "unknown cairn error " + std::to_string(code);
+  }
+};
+
+class conditions final : public std::error_category {
+public:
+  const char* name() const noexcept override { return "cairn.condition"; }
+
+  std::string message(int value) const override {
+    switch (static_cast<condition>(value)) {
+    case condition::not_stored: return "the command is certainly not stored";
+    case condition::outcome_unknown: return "the command may be stored or not; a repeat with its id tells";
+    case condition::worth_retrying: return "the same call may succeed later";
+    }
+    return "unknown cairn condition " + std::to_string(value);
+  }
+
+  // By name: a boost::system::error_code that became a std::error_code has a category object of its own.
+  bool equivalent(const std::error_code& code, int value) const noexcept override {
+    return std::string_view(code.category().name()) == "cairn" &&
+           holds(static_cast<condition>(value), static_cast<errc>(code.value()));
   }
 };
 
@@ -36,6 +60,37 @@ public:
 const std::error_category& error_category() noexcept {
   static const auto& instance = *new category;  // a runtime of static storage duration may outlive any other static
   return instance;
+}
+
+const std::error_category& condition_category() noexcept {
+  static const auto& instance = *new conditions;
+  return instance;
+}
+
+bool holds(condition what, errc code) noexcept {
+  const auto is = [&](condition stored, bool retry) { return what == stored || (retry && what == condition::worth_retrying); };
+  switch (code) {
+  case errc::overloaded:
+  case errc::recovery_failed: return is(condition::not_stored, true);
+  case errc::version_conflict:
+  case errc::deadline_passed:
+  case errc::corrupt_record:
+  case errc::unknown_event:
+  case errc::decide_failed:
+  case errc::draining:
+  case errc::invalid_argument:
+  case errc::fenced:
+  case errc::store_in_use:
+  case errc::unknown_format:
+  case errc::corrupt_store:
+  case errc::command_id_reused:
+  case errc::cancelled: return is(condition::not_stored, false);
+  case errc::timed_out:
+  case errc::journal_unavailable:
+  case errc::abandoned:
+  case errc::cancelled_in_doubt: return is(condition::outcome_unknown, true);
+  }
+  return false;
 }
 
 }  // namespace cairn

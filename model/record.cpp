@@ -114,11 +114,11 @@ void check(const unrecorded_event& event) {
   require(event.result.size() <= metadata_field_bytes_max, event, "the command's result must have at most 64 KiB");
   if (!event.options) return;
   const auto& options = *event.options;
-  for (const auto& field : {&options.command_id, &options.correlation_id, &options.causation_id, &options.who}) {
+  for (const auto& field : {&options.command_id, &options.correlation_id, &options.causation_id, &options.principal}) {
     require(field->size() <= metadata_field_bytes_max, event, "each field of the metadata must have at most 64 KiB");
   }
-  require(options.keys.size() <= metadata_keys_max, event, "there must be at most 64 keys of your own");
-  for (const auto& [key, value] : options.keys) {
+  require(options.metadata.size() <= metadata_keys_max, event, "there must be at most 64 keys of your own");
+  for (const auto& [key, value] : options.metadata) {
     require(key.size() <= metadata_field_bytes_max && value.size() <= metadata_field_bytes_max, event,
             "each key and value of your own must have at most 64 KiB");
   }
@@ -126,7 +126,7 @@ void check(const unrecorded_event& event) {
 
 bool brings_metadata(const command_options* options) {
   return options && !(options->command_id.empty() && options->correlation_id.empty() && options->causation_id.empty() &&
-                      options->who.empty() && options->keys.empty());
+                      options->principal.empty() && options->metadata.empty());
 }
 
 }  // namespace
@@ -135,7 +135,7 @@ void encode_frame(std::string& out, const unrecorded_event& event) {
   check(event);
   const auto* options = event.options;
   const auto expected = options ? options->expected.required() : std::nullopt;
-  const bool metadata = brings_metadata(options);
+  const bool with_metadata = brings_metadata(options);
   const std::size_t start = out.size();
   // Room for a record of the usual kind at once, instead of growing towards it.
   constexpr std::size_t usual_overhead = 48;
@@ -147,7 +147,7 @@ void encode_frame(std::string& out, const unrecorded_event& event) {
   std::uint8_t flags = 0;
   if (options && options->occurred_at) flags |= has_occurred_at;
   if (expected) flags |= has_expected;
-  if (metadata) flags |= has_metadata;
+  if (with_metadata) flags |= has_metadata;
   if (!event.result.empty()) flags |= has_result;
   if (event.fingerprint != 0) flags |= has_fingerprint;
   write.byte(flags);
@@ -161,13 +161,13 @@ void encode_frame(std::string& out, const unrecorded_event& event) {
   write.text(event.stream.id);
   write.text(event.type);
   if (expected) write.varint(expected->value);
-  if (metadata) {
+  if (with_metadata) {
     write.text(options->command_id);
     write.text(options->correlation_id);
     write.text(options->causation_id);
-    write.text(options->who);
-    write.varint(options->keys.size());
-    for (const auto& [key, value] : options->keys) {
+    write.text(options->principal);
+    write.varint(options->metadata.size());
+    for (const auto& [key, value] : options->metadata) {
       write.text(key);
       write.text(value);
     }
@@ -236,12 +236,12 @@ record_view decode_record(position where, std::string_view body) {
     record.command_id = read.text("command id", limits::metadata_field_bytes_max);
     record.correlation_id = read.text("correlation id", limits::metadata_field_bytes_max);
     record.causation_id = read.text("causation id", limits::metadata_field_bytes_max);
-    record.who = read.text("who", limits::metadata_field_bytes_max);
+    record.principal = read.text("who", limits::metadata_field_bytes_max);
     const auto before = read.rest();
     const auto keys = read.varint("number of keys");
     if (keys > limits::metadata_keys_max) read.fail("number of keys");
     for (std::uint64_t key = 0; key < 2 * keys; ++key) read.text("key", limits::metadata_field_bytes_max);
-    record.encoded_keys = before.substr(0, before.size() - read.rest().size());
+    record.encoded_metadata = before.substr(0, before.size() - read.rest().size());
   }
   if (flags & has_result) record.result = read.text("result", limits::metadata_field_bytes_max);
   if (flags & has_fingerprint) {
@@ -263,10 +263,10 @@ void require_understood(const record_view& record) {
                                         ", which this program does not know; read it with a newer version of cairn");
 }
 
-std::vector<std::pair<std::string, std::string>> metadata_keys(const record_view& record) {
+std::vector<std::pair<std::string, std::string>> metadata_of(const record_view& record) {
   std::vector<std::pair<std::string, std::string>> keys;
-  if (record.encoded_keys.empty()) return keys;
-  reader read(record.position, record.encoded_keys);
+  if (record.encoded_metadata.empty()) return keys;
+  reader read(record.position, record.encoded_metadata);
   const auto count = read.varint("number of keys");
   if (count > limits::metadata_keys_max) read.fail("number of keys");
   keys.resize(count);

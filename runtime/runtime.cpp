@@ -1,4 +1,6 @@
 // The compiled part of the runtime: who may come in, who must wait, and when everybody has left.
+#include <cairn/actors/engine.hpp>
+#include <cairn/actors/operation.hpp>
 #include <cairn/limits.hpp>
 #include <cairn/runtime.hpp>
 
@@ -15,27 +17,6 @@
 #include <vector>
 
 namespace cairn {
-namespace {
-
-class asio_category final : public boost::system::error_category {
-public:
-  const char* name() const noexcept override { return cairn::error_category().name(); }
-  std::string message(int code) const override { return cairn::error_category().message(code); }
-};
-
-const boost::system::error_category& asio_error_category() noexcept {
-  static const auto& instance = *new asio_category;  // a runtime of static storage duration may outlive any other static
-  return instance;
-}
-
-}  // namespace
-
-boost::system::error_code make_asio_code(errc code) noexcept { return {static_cast<int>(code), asio_error_category()}; }
-
-bool operator==(const boost::system::error_code& left, errc right) noexcept {
-  return left.category() == asio_error_category() && left.value() == static_cast<int>(right);
-}
-
 void runtime_options::warn_on_stderr(const std::string& sentence) { std::fprintf(stderr, "cairn: %s\n", sentence.c_str()); }
 
 namespace detail {
@@ -45,10 +26,14 @@ namespace detail {
 // place after saying that it waits, so that one of the two sees the other (both sequentially consistent). As long as somebody
 // waits nobody overtakes: those that wait are handed on under the mutex, in order, before the flag is taken back.
 struct runtime_core::implementation final : actors::doorkeeper {
-  implementation(runtime_options&& options, const actors::engine_factory& make_engine)
-      : in_flight_max(options.in_flight_max), waiting_max(options.waiting_max), warn(options.on_warning),
-        engine(
-            make_engine({std::move(options.journal), std::move(options.clock), std::move(options.on_warning), options.bounds})) {}
+  implementation(runtime_options&& options, const engine_factory* make_engine)
+      : in_flight_max(options.in_flight_max), waiting_max(options.waiting_max),
+        engine(made(make_engine,
+                    {std::move(options.journal), std::move(options.clock), std::move(options.on_warning), options.bounds})) {}
+
+  static std::unique_ptr<actors::engine> made(const engine_factory* make_engine, actors::engine_parts&& parts) {
+    return make_engine ? (*make_engine)(std::move(parts)) : actors::threaded_engine(std::move(parts));
+  }
 
   bool take_place() noexcept {
     auto taken = in_flight.load();
@@ -130,7 +115,6 @@ struct runtime_core::implementation final : actors::doorkeeper {
 
   const std::size_t in_flight_max;
   const std::size_t waiting_max;
-  const actors::warn_function warn;
   std::atomic<std::size_t> in_flight{0};
   std::atomic<bool> somebody_waits{false};  // for a place, or for the last to leave
   std::atomic<bool> closed{false};
@@ -176,16 +160,7 @@ constexpr auto on_own_thread =
 
 }  // namespace
 
-void keep_system_context_until_drained() {
-  static const bool done = [] {
-    static_cast<void>(boost::asio::query(boost::asio::system_executor(), boost::asio::execution::context));  // makes it
-    exit_drain::before_what_exists_now();
-    return true;
-  }();
-  static_cast<void>(done);
-}
-
-runtime_core::runtime_core(runtime_options options, const actors::engine_factory& make_engine) {
+runtime_core::runtime_core(runtime_options options, const engine_factory* make_engine) {
   if (!options.journal) {
     throw error(errc::invalid_argument, "runtime_options::journal is empty; give it a journal, for example open_store(folder)");
   }
@@ -235,7 +210,119 @@ void runtime_core::submit(actors::operation_ptr asked) {
   }
 }
 
-void runtime_core::submit_many(std::vector<actors::operation_ptr> asked) {
+namespace {
+
+/// Is completed, and never submitted.
+class carrier : public actors::operation {
+public:
+  carrier() : operation(none, {}) {}
+  void decide(const actors::hosted_state&, actors::draft&, actors::outcome&) override {}
+  bool cancel(bool) noexcept override { return false; }  // what it stands for cannot be cancelled
+
+private:
+  static constexpr actors::aggregate_type none{nullptr, "", 1, nullptr};
+};
+
+}  // namespace
+
+class batch_operation final : public carrier {
+public:
+  explicit batch_operation(std::size_t size) : completed(size), left_(size) {}
+
+  void set(std::size_t place, actors::operation_ptr asked) {
+    completed[place] = std::move(asked);
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) complete(std::move(self));
+  }
+
+  /// Cancels the commands that are not completed; the batch completes when the last of them has.
+  bool cancel(bool only_undecided) noexcept override {
+    for (auto* const one : commands) {
+      if (const auto share = one->share_if_alive()) share->cancel(only_undecided);
+    }
+    return false;
+  }
+
+  /// In the order of the commands. Each exists until the batch is completed: then `completed` holds it.
+  std::vector<actors::operation*> commands;
+  std::vector<actors::operation_ptr> completed;
+  actors::operation_ptr self;  // until then
+
+private:
+  std::atomic<std::size_t> left_;
+};
+
+namespace {
+
+/// What completes the operation at `place` of a batch.
+class batch_slot final : public actors::completion {
+public:
+  batch_slot(batch_operation& batch, std::size_t place) : batch_(batch), place_(place) {}
+  void deliver(actors::operation_ptr asked) noexcept override { batch_.set(place_, std::move(asked)); }
+  void destroy(actors::operation&) noexcept override {}  // in the operation's memory, and trivial
+
+private:
+  batch_operation& batch_;
+  std::size_t place_;
+};
+
+/// A thread that waits for an operation. Lives on its stack, so the wake-up happens under the lock.
+class waiting_thread {
+public:
+  class waker final : public actors::completion {
+  public:
+    explicit waker(waiting_thread& thread) : thread_(thread) {}
+    void deliver(actors::operation_ptr asked) noexcept override {
+      post_gathered();
+      const std::lock_guard lock(thread_.mutex_);
+      thread_.completed_ = std::move(asked);
+      thread_.is_set_.notify_one();
+    }
+    void destroy(actors::operation&) noexcept override {}
+
+  private:
+    waiting_thread& thread_;
+  };
+
+  bool is_set() {
+    const std::lock_guard lock(mutex_);
+    return static_cast<bool>(completed_);
+  }
+  actors::operation_ptr wait() {
+    std::unique_lock lock(mutex_);
+    is_set_.wait(lock, [this] { return static_cast<bool>(completed_); });
+    return std::move(completed_);
+  }
+
+private:
+  std::mutex mutex_;
+  std::condition_variable is_set_;
+  actors::operation_ptr completed_;
+};
+
+}  // namespace
+
+actors::operation_ptr make_signal() { return actors::operation_ptr(new carrier); }
+actors::operation_ptr make_batch(std::size_t commands) { return actors::operation_ptr(new batch_operation(commands)); }
+std::vector<actors::operation_ptr>& completed_in(actors::operation& batch) noexcept {
+  return static_cast<batch_operation&>(batch).completed;
+}
+
+void set_other_result(errc& code, std::string& detail) {
+  // A fresh result has been read back before.
+  code = errc::invalid_argument;
+  detail = "this command id was first used by a command with another result: " +
+           actors::current_failure(errc::invalid_argument).detail;
+}
+
+void runtime_core::submit_many(std::vector<actors::operation_ptr> asked, actors::operation_ptr batch) {
+  if (asked.empty()) return actors::operation::complete(std::move(batch));
+  auto& all = static_cast<batch_operation&>(*batch);
+  all.commands.reserve(asked.size());
+  for (std::size_t place = 0; place < asked.size(); ++place) {
+    asked[place]->deliver_by<batch_slot>(all, place);
+    all.commands.push_back(&*asked[place]);
+  }
+  all.self = std::move(batch);
   std::vector<actors::operation_ptr> admitted;
   admitted.reserve(asked.size());
   for (auto& one : asked) {
@@ -252,14 +339,25 @@ void runtime_core::submit_many(std::vector<actors::operation_ptr> asked) {
   if (!admitted.empty()) self_->engine->submit_many(std::move(admitted));
 }
 
-void runtime_core::submit_read(const stream_id& stream, std::shared_ptr<actors::read_job> job) {
+void runtime_core::submit_read(actors::operation_ptr asked) {
   auto& self = *self_;
-  if (self.closed.load()) return job->refuse(errc::draining, to_string(stream));
-  if (!self.enter()) return job->refuse(errc::overloaded, std::to_string(self.in_flight_max) + " operations are in flight");
-  job->admitted_by = &self;
+  const auto refuse = [&](errc code, std::string why) { asked->complete(actors::outcome::failed(code, std::move(why))); };
+  if (self.closed.load()) return refuse(errc::draining, to_string(asked->stream()));
+  if (!self.enter()) return refuse(errc::overloaded, std::to_string(self.in_flight_max) + " operations are in flight");
+  asked->admitted_by = &self;
   // A drain that began meanwhile either waits for this place to be given up, or is seen here.
-  if (self.closed.load()) return job->refuse(errc::draining, to_string(stream));
-  self.engine->read(stream_hash{}(stream), std::move(job));
+  if (self.closed.load()) return refuse(errc::draining, to_string(asked->stream()));
+  self.engine->read(std::move(asked));
+}
+
+actors::operation_ptr runtime_core::wait(actors::operation_ptr asked, const std::function<void(actors::operation_ptr)>& submit) {
+  auto& engine = *self_->engine;
+  if (engine.runs_this_thread()) throw std::logic_error(std::string("cairn: a blocking call was made ") + on_own_thread);
+  waiting_thread thread;
+  asked->deliver_by<waiting_thread::waker>(thread);
+  submit(std::move(asked));
+  while (!engine.has_threads() && !thread.is_set()) engine.make_progress();
+  return thread.wait();
 }
 
 void runtime_core::drain(drain_snapshots snapshots) {
@@ -284,20 +382,26 @@ void runtime_core::drain(drain_snapshots snapshots) {
   self.engine->drain(snapshots == drain_snapshots::yes);
 }
 
-void runtime_core::drain_in_background(drain_snapshots snapshots, std::function<void()> done) {
+void runtime_core::drain_in_background(drain_snapshots snapshots, actors::operation_ptr asked) {
   if (!self_->engine->has_threads()) {
     drain(snapshots);
-    return done();
+    return actors::operation::complete(std::move(asked));
   }
   std::lock_guard lock(self_->mutex);
-  self_->drainers.emplace_back([this, snapshots, done = std::move(done)] {
+  self_->drainers.emplace_back([this, snapshots, asked = std::move(asked)]() mutable {
     drain(snapshots);
-    done();
+    actors::operation::complete(std::move(asked));
   });
 }
 
-const actors::warn_function& runtime_core::warn() const noexcept { return self_->warn; }
-const actors::counters& runtime_core::stats() const noexcept { return self_->engine->stats(); }
+runtime_statistics runtime_core::statistics() const noexcept {
+  const auto& counts = self_->engine->stats();
+  return {
+      counts.commits,          counts.events,           counts.failed_commits,  counts.commit_ns,        counts.last_commit_ns,
+      counts.live_aggregates,  counts.activations,      counts.passivations,    counts.recoveries,       counts.failed_recoveries,
+      counts.events_recovered, counts.snapshots_loaded, counts.snapshots_saved, counts.failed_snapshots, counts.skipped_snapshots,
+      self_->in_flight.load()};
+}
 std::size_t runtime_core::in_flight() const noexcept { return self_->in_flight.load(); }
 
 }  // namespace detail

@@ -43,7 +43,7 @@ struct shape {
     aggregates = static_cast<std::size_t>(chance.between(1, 8));
     operations = static_cast<std::uint64_t>(chance.between(50, 500));
     bounds.snapshot_every_events = static_cast<std::uint64_t>(chance.between(0, 20));
-    bounds.command_ids_kept = operations + 1;  // clients repeat within the window
+    bounds.deduplication_window_size = operations + 1;  // clients repeat within the window
     bounds.recovery_queue_max = static_cast<std::size_t>(chance.between(2, 50));
     bounds.batch_appends_max = static_cast<std::size_t>(chance.between(1, 20));
     bounds.live_aggregates_max = static_cast<std::size_t>(chance.between(1, 12));
@@ -61,7 +61,7 @@ struct shape {
   std::size_t clients;
   std::size_t aggregates;
   std::uint64_t operations;
-  actors::settings bounds;
+  runtime_bounds bounds;
   std::size_t in_flight_max;
   std::size_t waiting_max;
   microseconds pause_max;
@@ -406,7 +406,7 @@ private:
     draining_ = true;
     draining_since_ = elapsed_;
     try {
-      runtime_->drain();
+      runtime_->drain(blocking);
     } catch (const stuck_drain& stuck) {
       if (!must_die()) throw broken_promise{stuck.what()};
       return;  // in the middle of it

@@ -127,9 +127,9 @@ void stepped_engine::submit_many(std::vector<actors::operation_ptr> asked) {
   for (auto& one : asked) after_the_end_.push_back(std::move(one));
 }
 
-void stepped_engine::read(std::size_t hash, std::shared_ptr<actors::read_job> job) {
+void stepped_engine::read(actors::operation_ptr asked) {
   if (over_) return;
-  actors::send_to_reader(staff_, hash, std::move(job));
+  actors::send_to_reader(staff_, std::move(asked));
 }
 
 void stepped_engine::drain(bool snapshot) {

@@ -65,7 +65,7 @@ public:
   void watch(actors::operation& asked) override { deadlines_.add(asked); }
   void submit(actors::operation_ptr asked) override;
   void submit_many(std::vector<actors::operation_ptr> asked) override;
-  void read(std::size_t hash, std::shared_ptr<actors::read_job> job) override;
+  void read(actors::operation_ptr asked) override;
   void drain(bool snapshot) override;
   const actors::counters& stats() const noexcept override { return shared_.stats; }
   bool has_threads() const noexcept override { return false; }

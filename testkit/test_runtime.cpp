@@ -159,7 +159,7 @@ void tap::drop() { std::exchange(state_->kept, {}).clear(); }
 
 void tap::close() { state_->open = false; }
 
-test_runtime::test_runtime(actors::settings bounds, std::shared_ptr<cairn::journal> journal)
+test_runtime::test_runtime(runtime_bounds bounds, std::shared_ptr<cairn::journal> journal)
     : test_runtime(runtime_options{.journal = std::move(journal), .bounds = bounds}) {}
 
 test_runtime::test_runtime(runtime_options options) : self_(std::make_unique<detail::test_runtime_access>(std::move(options))) {}

@@ -2,6 +2,7 @@
 
 #include "product.hpp"
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <algorithm>
@@ -100,7 +101,7 @@ private:
   /// of its movements, and batches may be answered in another.
   struct sent_batch {
     std::size_t first;  // in mine_; the others follow
-    std::vector<cairn::batched_answer<>> answers = {};
+    std::vector<cairn::answer<>> answers = {};
   };
 
   bool has_more() const {
@@ -116,12 +117,12 @@ private:
         [&](auto& command) {
           all_.runtime.ask<Product>(
               id, std::move(command), std::move(options),
-              asio::bind_executor(worker_.io.get_executor(), [this, &move, sent = clock::now()](boost::system::error_code failure,
-                                                                                                const cairn::answer<>& answer) {
-                worker_.latency.record(static_cast<std::uint64_t>((clock::now() - sent).count()));
-                note(move, failure, answer);
-                send_next();
-              }));
+              asio::bind_executor(worker_.io.get_executor(),
+                                  [this, &move, sent = clock::now()](boost::system::error_code, const cairn::answer<>& answer) {
+                                    worker_.latency.record(static_cast<std::uint64_t>((clock::now() - sent).count()));
+                                    note(move, answer);
+                                    send_next();
+                                  }));
         },
         what);
   }
@@ -133,20 +134,21 @@ private:
     commands.reserve(size);
     while (commands.size() < size && next_ < mine_.size()) commands.push_back(command_for(movement_at(next_++)));
     all_.runtime.ask_many<Product>(
-        std::move(commands), asio::bind_executor(worker_.io.get_executor(), [this, &batch, size, sent = clock::now()](
-                                                                                std::vector<cairn::batched_answer<>> answers) {
-          const auto took = static_cast<std::uint64_t>((clock::now() - sent).count());
-          for (std::size_t place = 0; place < answers.size(); ++place) worker_.latency.record(took);
-          batch.answers = std::move(answers);
-          note_batches();
-          send_next_batch(size);
-        }));
+        std::move(commands), asio::bind_executor(worker_.io.get_executor(),
+                                                 [this, &batch, size, sent = clock::now()](std::vector<cairn::answer<>> answers) {
+                                                   const auto took = static_cast<std::uint64_t>((clock::now() - sent).count());
+                                                   for (std::size_t place = 0; place < answers.size(); ++place)
+                                                     worker_.latency.record(took);
+                                                   batch.answers = std::move(answers);
+                                                   note_batches();
+                                                   send_next_batch(size);
+                                                 }));
   }
 
   void note_batches() {
     for (; !sent_.empty() && !sent_.front().answers.empty(); sent_.pop_front()) {
       auto place = sent_.front().first;
-      for (const auto& [failure, answer] : sent_.front().answers) note(movement_at(place++), failure, answer);
+      for (const auto& answer : sent_.front().answers) note(movement_at(place++), answer);
     }
   }
 
@@ -171,21 +173,21 @@ private:
     return {};
   }
 
-  void note(const movement& move, boost::system::error_code failure, const cairn::answer<>& answer) {
+  void note(const movement& move, const cairn::answer<>& answer) {
     ++worker_.noted.answered;
-    if (failure) {
+    if (answer.failed()) {
       ++worker_.noted.failed;
       all_.failed = true;
-      return tell(move, failure.message() + ": " + answer.detail);
+      return tell(move, cairn::make_error_code(answer.code).message() + ": " + answer.detail);
     }
     auto& book = all_.books[move.product];
     // After a failure nobody knows what is stored, so that the books are no measure any more; the run has failed anyway.
     if (!all_.failed.load(std::memory_order_relaxed)) {
-      const auto wrong = wrong_answer(book, move.kind, move.count, answer ? nullptr : &answer.rejected->reason);
+      const auto wrong = wrong_answer(book, move.kind, move.count, answer ? nullptr : &answer.rejected->code);
       if (wrong) tell(move, *wrong);
     }
     if (!answer) {
-      ++worker_.noted.rejected[answer.rejected->reason];
+      ++worker_.noted.rejected[answer.rejected->code];
       return;
     }
     ++worker_.noted.accepted;

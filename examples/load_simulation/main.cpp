@@ -228,24 +228,24 @@ void play(cairn::runtime& runtime, const workload& work, std::vector<standing>& 
   const auto look = [&] {
     samples.take(std::chrono::duration<double>(clock::now() - start).count(), clients.latency(), runtime.statistics());
   };
-  const auto& counters = runtime.statistics();
   clients.start();
   while (!clients.finished_within(std::chrono::milliseconds(25))) {
     look();
     shown.show(clients.latency().count(), work.movements.size(), samples.samples());
   }
   look();
-  about.passivations = counters.passivations;
+  about.passivations = runtime.statistics().passivations;
   shown.doing("finishing and closing");
   const auto draining = clock::now();
   // Without last snapshots, so that the recovery has snapshots and events to read, as after a crash.
-  runtime.drain(cairn::drain_snapshots::no);
+  runtime.drain(cairn::drain_snapshots::no, cairn::blocking);
   about.drain_seconds = std::chrono::duration<double>(clock::now() - draining).count();
 
   about.commands = clients.result();
   about.seconds = clients.seconds();
   about.latency = clients.latency();
   about.timeline = samples.samples();
+  const auto counters = runtime.statistics();
   about.events = counters.events;
   about.commits = counters.commits;
   about.commit_ns = counters.commit_ns;
@@ -299,7 +299,7 @@ void prove(const store_folder& folder, const settings& chosen, const workload& w
   shown.doing("recovering every product");
   cairn::runtime runtime(runtime_over(std::move(journal), chosen));
   about.cold = recover_all(runtime, work.products, stop);
-  runtime.drain(cairn::drain_snapshots::no);
+  runtime.drain(cairn::drain_snapshots::no, cairn::blocking);
   shown.clear();
 
   const auto folded = in_order(about.log, work.products);

@@ -78,7 +78,7 @@ sample latest(const std::vector<sample>& samples) {
 
 }  // namespace
 
-void timeline::take(double now, const histogram& latency, const cairn::actors::counters& counters) {
+void timeline::take(double now, const histogram& latency, const cairn::runtime_statistics& counters) {
   sample one;
   one.from = samples_.empty() ? 0 : samples_.back().to;
   if (now - one.from < stretch_) return;

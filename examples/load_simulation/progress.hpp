@@ -33,7 +33,7 @@ public:
   static constexpr std::size_t samples_max = 240;
 
   /// Takes what the counters say now, `now` seconds after the start.
-  void take(double now, const histogram& latency, const cairn::actors::counters& counters);
+  void take(double now, const histogram& latency, const cairn::runtime_statistics& counters);
   const std::vector<sample>& samples() const { return samples_; }
 
 private:

@@ -4,10 +4,12 @@
 
 #include <cairn/verified_log.hpp>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <msgpack.hpp>
 #include <optional>
 
 namespace simulation {
@@ -108,9 +110,7 @@ domain_reading fold_by_domain(cairn::journal& store, const std::vector<std::stri
 
 recovery recover_all(cairn::runtime& runtime, const std::vector<std::string>& ids, const stop_flag& stop) {
   const auto start = clock::now();
-  const auto& counters = runtime.statistics();
-  const auto events_before = counters.events_recovered.load();
-  const auto snapshots_before = counters.snapshots_loaded.load();
+  const auto before = runtime.statistics();
   recovery all;
   all.products.resize(ids.size());
   asio::io_context io(1);
@@ -129,8 +129,9 @@ recovery recover_all(cairn::runtime& runtime, const std::vector<std::string>& id
   for (std::size_t asked = 0; asked < recoveries_max; ++asked) ask_next();
   io.run();
   all.seconds = seconds_since(start);
-  all.events_read = counters.events_recovered.load() - events_before;
-  all.snapshots_loaded = counters.snapshots_loaded.load() - snapshots_before;
+  const auto after = runtime.statistics();
+  all.events_read = after.events_recovered - before.events_recovered;
+  all.snapshots_loaded = after.snapshots_loaded - before.snapshots_loaded;
   return all;
 }
 

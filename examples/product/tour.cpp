@@ -1,4 +1,4 @@
-// The README's first example: four events of one product, its state now and as it was, and a "no".
+// The README's first example: four events of one product, its state now and in the past, and a rejected command.
 #include "product.hpp"
 
 #include <cairn/runtime.hpp>
@@ -16,18 +16,23 @@ namespace asio = boost::asio;
 using namespace stock;
 
 asio::awaitable<void> tour(cairn::runtime& runtime) {
-  co_await runtime.ask<Product>("1", Enrol{}, asio::use_awaitable);         // version 1: ENROLL 0
-  co_await runtime.ask<Product>("1", AddStock{3}, asio::use_awaitable);     // version 2: ADD 3
-  co_await runtime.ask<Product>("1", AddStock{2}, asio::use_awaitable);     // version 3: ADD 2
-  co_await runtime.ask<Product>("1", RemoveStock{3}, asio::use_awaitable);  // version 4: DELETE 3
+  const auto product = runtime.of<Product>("1");
+  (co_await product.ask(Enrol{})).value();         // version 1: ENROLL 0; value() throws if it was not accepted
+  (co_await product.ask(AddStock{3})).value();     // version 2: ADD 3
+  (co_await product.ask(AddStock{2})).value();     // version 3: ADD 2
+  (co_await product.ask(RemoveStock{3})).value();  // version 4: DELETE 3
 
-  auto now = co_await runtime.state<Product>("1", asio::use_awaitable);
-  auto before = co_await runtime.state_at<Product>("1", cairn::version{3}, asio::use_awaitable);
+  const auto now = co_await product.state();
+  const auto before = co_await product.state_at(cairn::version{3});
   std::cout << "version " << now.version.value << ": count " << now.state.count << "\n";
   std::cout << "version " << before.version.value << ": count " << before.state.count << "\n";
 
-  auto answer = co_await runtime.ask<Product>("1", RemoveStock{9}, asio::use_awaitable);
-  if (!answer) std::cout << "removing 9: " << answer.rejected->reason << "\n";
+  try {
+    const auto answer = co_await product.ask(RemoveStock{9}, {.command_id = "order-7"});
+    if (!answer) std::cout << "removing 9: " << answer.rejected->code << "\n";
+  } catch (const cairn::error& failure) {
+    std::cout << "failed: " << failure.what() << "\n";  // docs/errors.md: stored or not, and what to do
+  }
 }
 
 int main() {

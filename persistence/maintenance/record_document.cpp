@@ -164,8 +164,8 @@ document readable_document_of(const record_view& record, position chunk, export_
   optional("command_id", record.command_id);
   optional("correlation_id", record.correlation_id);
   optional("causation_id", record.causation_id);
-  optional("who", record.who);
-  if (const auto keys = metadata_keys(record); !keys.empty()) {
+  optional("who", record.principal);
+  if (const auto keys = metadata_of(record); !keys.empty()) {
     auto pairs = document::array();
     for (const auto& [key, value] : keys) pairs.push_back({as_text(key, format), as_text(value, format)});
     add(shown, "keys", std::move(pairs));
@@ -332,8 +332,8 @@ std::string_view body_of(const document& shown, std::string& frame, value_notati
   in.text("command_id", options.command_id);
   in.text("correlation_id", options.correlation_id);
   in.text("causation_id", options.causation_id);
-  in.text("who", options.who);
-  if (const auto* const keys = in.find("keys")) options.keys = keys_of(*keys);
+  in.text("who", options.principal);
+  if (const auto* const keys = in.find("keys")) options.metadata = keys_of(*keys);
   std::string result;
   if (const auto* const found = in.find("result")) result = msgpack_of(*found, "result", notation);
   event.result = result;

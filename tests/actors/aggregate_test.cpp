@@ -2,6 +2,7 @@
 #include "foreign_append.hpp"
 #include "product.hpp"
 
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/doctest.hpp>
 #include <cairn/testkit/test_runtime.hpp>
 
@@ -362,7 +363,7 @@ TEST_CASE("the id of a command whose append failed is not remembered") {
 }
 
 TEST_CASE("the window of command ids is bounded") {
-  test_runtime world({.command_ids_kept = 2});
+  test_runtime world({.deduplication_window_size = 2});
   world.ask<Product>("1", Enrol{0});
   for (const auto* id : {"a", "b", "c"}) world.ask<Product>("1", AddStock{1}, {.command_id = id});
   const auto kept = world.ask<Product>("1", AddStock{1}, {.command_id = "b"});
@@ -420,7 +421,7 @@ TEST_CASE(
                                                                              {"2", Enrol{0}, {.deadline = world.now() + 5ms}}});
   world.advance(20ms);
   REQUIRE(answers.answered());
-  for (const auto& [code, answer] : *answers) CHECK(code == errc::timed_out);
+  for (const auto& answer : *answers) CHECK(answer.code == errc::timed_out);
   CHECK(world.runtime().in_flight() == 2);
   world.inject(product, stored_through(1));
   world.run();
@@ -445,7 +446,7 @@ TEST_CASE("a journal that fails one append after another costs a recovery for fe
   world.ask<Product>("1", Enrol{0});
   world.run();
   world.journal().fail_next_append(errc::journal_unavailable, "the disk says no", 4);
-  const auto recovered_before = world.runtime().statistics().recoveries.load();
+  const auto recovered_before = world.runtime().statistics().recoveries;
   for (int command = 0; command < 100; ++command) {
     const auto refused = world.ask<Product>("1", AddStock{1});
     world.run();
@@ -679,9 +680,9 @@ TEST_CASE("all but the deadline of a command's options is on the record") {
   options.command_id = "command";
   options.correlation_id = "correlation";
   options.causation_id = "causation";
-  options.who = "somebody";
+  options.principal = "somebody";
   options.occurred_at = world.now() - 24h;
-  options.keys = {{"shop", "north"}};
+  options.metadata = {{"shop", "north"}};
   world.ask<Product>("1", Enrol{}, options);
   world.run();
   int records = 0;
@@ -691,10 +692,10 @@ TEST_CASE("all but the deadline of a command's options is on the record") {
     CHECK(record.command_id == "command");
     CHECK(record.correlation_id == "correlation");
     CHECK(record.causation_id == "causation");
-    CHECK(record.who == "somebody");
+    CHECK(record.principal == "somebody");
     CHECK(record.occurred_at == world.now() - 24h);
     CHECK(record.recorded_at == world.now());
-    CHECK(metadata_keys(record) == options.keys);
+    CHECK(metadata_of(record) == options.metadata);
     return true;
   });
   CHECK(records == 1);

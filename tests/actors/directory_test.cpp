@@ -122,7 +122,7 @@ TEST_CASE("no command of a batch is lost, doubled or reordered, at whichever mom
     world.run();
     CHECK(other.accepted());
     REQUIRE(late->size() == 3);
-    for (std::size_t place = 0; place < 3; ++place) CHECK((*late)[place].answer.version == version{place + 2});
+    for (std::size_t place = 0; place < 3; ++place) CHECK((*late)[place].version == version{place + 2});
     REQUIRE(last.accepted());
     CHECK(last->version == version{5});
   }
@@ -141,7 +141,7 @@ TEST_CASE("a batch for more aggregates than may live ends each only after the co
   REQUIRE(answers->size() == 40);
   for (std::size_t place = 0; place < 40; ++place) {
     CHECK_FALSE((*answers)[place].code);
-    CHECK(static_cast<bool>((*answers)[place].answer) == (place < 20));
+    CHECK(static_cast<bool>((*answers)[place]) == (place < 20));
   }
   CHECK(world.runtime().statistics().activations == 22);  // the first two came too early for their second command
 }
@@ -157,7 +157,7 @@ TEST_CASE("a batch that comes during a recovery waits as single commands do, in 
   world.run();
   CHECK(first.accepted());
   REQUIRE(batch->size() == 4);
-  for (std::size_t place = 0; place < 2; ++place) CHECK((*batch)[place].answer.version == version{place + 2});
+  for (std::size_t place = 0; place < 2; ++place) CHECK((*batch)[place].version == version{place + 2});
   for (std::size_t place = 2; place < 4; ++place) CHECK((*batch)[place].code == errc::overloaded);
 }
 
@@ -171,7 +171,7 @@ TEST_CASE("a batch whose aggregate cannot be recovered, or is killed, says so fo
   world.run();
   REQUIRE(unread->size() == 3);
   for (const std::size_t place : {0, 2}) CHECK((*unread)[place].code == errc::journal_unavailable);
-  CHECK((*unread)[1].answer.version == version{2});
+  CHECK((*unread)[1].version == version{2});
 
   auto acknowledgements = world.hold<actors::append_result>(aggregate<Product>("2"));
   const auto killed = world.ask_many<Product>(std::vector<addressed<AddStock>>(3, {"2", AddStock{1}}));
@@ -212,7 +212,7 @@ TEST_CASE("the least recently used aggregate is the one that makes room") {
   world.run();
   world.ask<Product>("third", Enrol{0});
   world.run();
-  const auto activations = world.runtime().statistics().activations.load();
+  const auto activations = world.runtime().statistics().activations;
   world.ask<Product>("old", AddStock{1});
   world.run();
   CHECK(world.runtime().statistics().activations == activations);

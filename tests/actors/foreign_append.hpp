@@ -3,6 +3,7 @@
 
 #include <cairn/actors/messages.hpp>
 #include <cairn/codec.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/record.hpp>
 
 #include <cstdint>
@@ -16,7 +17,7 @@ actors::append_request foreign_append(const std::string& id, std::uint64_t expec
                                       std::uint64_t incarnation = 1) {
   actors::append_request request{stream_id("product", id), version{expected}, 1, {}, incarnation};
   std::string payload;
-  codec::encode(payload, what);
+  cairn::detail::encode(payload, what);
   unrecorded_event event;
   event.stream = request.stream;
   event.version = version{expected + 1};

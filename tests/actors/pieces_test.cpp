@@ -3,9 +3,8 @@
 #include <cairn/actors/command_window.hpp>
 #include <cairn/actors/deadline_watch.hpp>
 #include <cairn/actors/pending_answers.hpp>
-#include <cairn/actors/typed_operation.hpp>
 
-#include "product.hpp"
+#include "callback_operation.hpp"
 
 #include <doctest/doctest.h>
 
@@ -24,8 +23,7 @@ operation_ptr numbered(int number, std::vector<int>& told) {
     const auto code = asked->answer().code;
     told.push_back(code == errc::abandoned || code == errc::deadline_passed ? -number : number);
   };
-  return operation_ptr(new command_operation<stock::Product, stock::Enrol, decltype(complete)>(std::to_string(number),
-                                                                                               stock::Enrol{}, {}, complete));
+  return make_operation(std::to_string(number), complete);
 }
 
 /// As the journal does it. Says whether the aggregate does not have to.
@@ -100,8 +98,7 @@ TEST_CASE("an operation is told once, whether its answer or its deadline comes f
   for (int number = 0; number < operations; ++number) {
     command_options options;
     options.deadline = timestamp{};  // has passed
-    all.emplace_back(new command_operation<stock::Product, stock::Enrol, decltype(complete)>(
-        "1", stock::Enrol{}, boxed(std::move(options)), complete));
+    all.push_back(make_operation("1", complete, std::move(options)));
     watch.add(*all.back());
   }
   std::thread watching([&] { watch.expire(); });
@@ -114,6 +111,59 @@ TEST_CASE("an operation is told once, whether its answer or its deadline comes f
   CHECK_FALSE(watch.next());
 }
 
+TEST_CASE("a cancelled operation is completed once, and says whether it may be stored") {
+  std::vector<errc> seen;
+  const auto complete = [&](const operation_ptr& asked) { seen.push_back(asked->answer().code); };
+  SUBCASE("that is not decided") {
+    auto made = make_operation("1", complete);
+    SUBCASE("if it is undecided") { CHECK(made->cancel(true)); }
+    SUBCASE("in any case") { CHECK(made->cancel(false)); }
+    CHECK(seen == std::vector{errc::cancelled});
+    CHECK_FALSE(made->begin_decision());
+    CHECK_FALSE(made->cancel(false));
+    operation::complete(std::exchange(made, {}));
+    CHECK(seen.size() == 1);
+  }
+  SUBCASE("whose command may have been carried out before") {
+    auto made = make_operation("1", complete, {.command_id = "order-7"});
+    CHECK(made->cancel(true));
+    CHECK(seen == std::vector{errc::cancelled_in_doubt});
+  }
+  SUBCASE("that is decided") {
+    auto made = make_operation("1", complete);
+    REQUIRE(made->begin_decision());
+    CHECK_FALSE(made->cancel(true));
+    CHECK(seen.empty());
+    CHECK(made->cancel(false));
+    CHECK(seen == std::vector{errc::cancelled_in_doubt});
+  }
+  SUBCASE("whose deadline is watched") {
+    deadline_watch watch(system_now);
+    auto made = make_operation("1", complete, {.deadline = timestamp::max()});
+    watch.add(*made);
+    CHECK(made->cancel(false));
+    CHECK_FALSE(watch.next());
+  }
+}
+
+TEST_CASE("of an answer and a cancellation at the same moment one is given") {
+  std::atomic<int> given{0};
+  const auto complete = [&](const operation_ptr&) { ++given; };
+  constexpr int operations = 20'000;
+  std::vector<operation_ptr> all;
+  for (int number = 0; number < operations; ++number) all.push_back(make_operation("1", complete));
+  const auto shares = all;
+  std::thread cancelling([&] {
+    for (const auto& one : shares) one->cancel(one->hash() % 2 == 0);
+  });
+  for (auto& one : all) {
+    if (one->begin_decision()) operation::complete(std::exchange(one, {}));
+  }
+  cancelling.join();
+  all.clear();
+  CHECK(given == operations);
+}
+
 TEST_CASE("a deadline keeps nothing alive, and is forgotten when the operation is completed or abandoned") {
   deadline_watch watch(system_now);
   std::vector<int> told;
@@ -121,8 +171,7 @@ TEST_CASE("a deadline keeps nothing alive, and is forgotten when the operation i
   const auto make = [&](timestamp deadline) {
     command_options options;
     options.deadline = deadline;
-    operation_ptr made(new command_operation<stock::Product, stock::Enrol, decltype(complete)>(
-        "1", stock::Enrol{}, boxed(std::move(options)), complete));
+    auto made = make_operation("1", complete, std::move(options));
     watch.add(*made);
     return made;
   };
@@ -206,8 +255,7 @@ TEST_CASE("an answer that is ready does not overtake the one before it, which an
     go_on.get_future().wait();
     told.push_back(1);
   };
-  answers.hold(operation_ptr(new command_operation<stock::Product, stock::Enrol, decltype(slow)>("1", stock::Enrol{}, {}, slow)),
-               version{1});
+  answers.hold(make_operation("1", slow), version{1});
   answers.hold(numbered(2, told), version{2});
   REQUIRE(answers.begin_append(2));
   REQUIRE(answers.begin_append(2));

@@ -1,6 +1,7 @@
 // When snapshots are taken, what they hold, and what recovery reads.
 #include "product.hpp"
 
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/doctest.hpp>
 #include <cairn/testkit/forwarding_journal.hpp>
 #include <cairn/testkit/test_runtime.hpp>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cairn/aggregate.hpp>
+#include <cairn/msgpack.hpp>
 
-#include <msgpack.hpp>
 #include <string_view>
 #include <variant>
 

@@ -19,8 +19,8 @@ int main() {
     return 1;
   }
   cairn::runtime runtime{{.journal = cairn::memory_journal()}};
-  runtime.ask<Box>("a", Open{});
-  runtime.ask<Box>("a", Add{3});
-  const auto box = runtime.state<Box>("a");
+  runtime.ask<Box>("a", Open{}, cairn::blocking).value();
+  runtime.ask<Box>("a", Add{3}, cairn::blocking).value();
+  const auto box = runtime.state<Box>("a", cairn::blocking);
   std::cout << "version " << box.version.value << ", count " << box.state.count << "\n";
 }

@@ -29,8 +29,8 @@ TEST_CASE("each byte of a snapshot, flipped, is noticed, and recovery goes on fr
     warnings.push_back(warning);
   };
   runtime runtime{std::move(options)};
-  runtime.ask<Product>("1", Enrol{});
-  for (int i = 0; i < 34; ++i) runtime.ask<Product>("1", AddStock(2));
+  runtime.ask<Product>("1", Enrol{}, blocking).value();
+  for (int i = 0; i < 34; ++i) runtime.ask<Product>("1", AddStock(2), blocking).value();
   const stream_id product("product", "1");
   auto& snapshots = store->snapshots();
   // They are written behind the answers, and the state as it is now comes from the actor: a look into the
@@ -47,7 +47,7 @@ TEST_CASE("each byte of a snapshot, flipped, is noticed, and recovery goes on fr
       const std::lock_guard lock(mutex);
       warnings.clear();
     }
-    const auto found = runtime.state_at<Product>("1", version{35});
+    const auto found = runtime.state_at<Product>("1", version{35}, blocking);
     CHECK(found.state.count == 68);
     CHECK(found.version == version{35});
     const std::lock_guard lock(mutex);
@@ -82,10 +82,10 @@ TEST_CASE("a damaged event is an error of its aggregate, which names it, and the
   {
     runtime runtime{{.journal = open_store(folder.path(), small_options(durability::buffered))}};
     for (const auto* id : {"1", "2", "3"}) {
-      runtime.ask<Product>(id, Enrol{});
-      runtime.ask<Product>(id, AddStock(5));
+      runtime.ask<Product>(id, Enrol{}, blocking).value();
+      runtime.ask<Product>(id, AddStock(5), blocking).value();
     }
-    runtime.drain(drain_snapshots::no);
+    runtime.drain(drain_snapshots::no, blocking);
   }
   {
     const auto commits = commits_in(folder.path());
@@ -105,12 +105,12 @@ TEST_CASE("a damaged event is an error of its aggregate, which names it, and the
     CHECK(mentions(detail, "version 2 of product/2: "));
     CHECK(mentions(detail, "at position 4"));
   };
-  refused([&] { runtime.state<Product>("2"); });
-  refused([&] { runtime.ask<Product>("2", AddStock(1)); });
-  refused([&] { runtime.state_at<Product>("2", version{2}); });
-  CHECK(runtime.state_at<Product>("2", version{1}).state.enrolled);
-  CHECK(runtime.ask<Product>("1", AddStock(1)).version == version{3});
-  CHECK(runtime.state<Product>("3").state.count == 5);
+  refused([&] { static_cast<void>(runtime.state<Product>("2", blocking)); });
+  refused([&] { runtime.ask<Product>("2", AddStock(1), blocking).value(); });
+  refused([&] { static_cast<void>(runtime.state_at<Product>("2", version{2}, blocking)); });
+  CHECK(runtime.state_at<Product>("2", version{1}, blocking).state.enrolled);
+  CHECK(runtime.ask<Product>("1", AddStock(1), blocking).version == version{3});
+  CHECK(runtime.state<Product>("3", blocking).state.count == 5);
 }
 
 TEST_CASE("a snapshot that RocksDB cannot read is damage, and the next opening makes index and snapshots again") {

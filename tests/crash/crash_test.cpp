@@ -8,6 +8,7 @@
 #include "temporary_folder.hpp"
 #include "workload.hpp"
 
+#include <cairn/actors/recovery.hpp>
 #include <cairn/maintenance.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/store.hpp>
@@ -285,13 +286,13 @@ private:
   void check_states(const std::shared_ptr<cairn::store>& store, const checked_history& checked) {
     runtime runtime{{.journal = store}};
     for (const auto& [ledger, states] : checked.ledgers) {
-      const auto seen = runtime.state<Ledger>(ledger);
+      const auto seen = runtime.state<Ledger>(ledger, blocking);
       if (seen.version.value + 1 != states.size() || folded{seen.state.entries, seen.state.total} != states.back()) {
         add(&findings::wrong, "the runtime has another state of ledger " + ledger + " than its events make");
       }
       ++sum_.states;
     }
-    runtime.drain(drain_snapshots::no);
+    runtime.drain(drain_snapshots::no, blocking);
   }
 
   void check_snapshots(journal& store, const checked_history& checked) {

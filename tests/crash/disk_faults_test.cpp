@@ -496,7 +496,7 @@ TEST_CASE("each command in flight on a failing disk is answered truly: it is sto
           runtime runtime({.journal = machine.open(small(how, 100'000)),
                            .bounds = {.batch_appends_max = 100},
                            .on_warning = [](const std::string&) {}});
-          for (std::uint64_t id = 0; id < products; ++id) runtime.ask<Product>(std::to_string(id), Enrol{});
+          for (std::uint64_t id = 0; id < products; ++id) runtime.ask<Product>(std::to_string(id), Enrol{}, blocking).value();
           inject(machine, what, nth);
           for (std::uint64_t number = 1; number <= commands; ++number) {
             for (std::uint64_t product = 0; product < products; ++product) {
@@ -521,10 +521,11 @@ TEST_CASE("each command in flight on a failing disk is answered truly: it is sto
           for (std::uint64_t product = 0; product < products; ++product) {
             const auto id = std::to_string(product);
             if (refused == refused_before) continue;  // all was stored before the n-th call
-            CHECK(says(failure_of([&] { runtime.ask<Product>(id, AddStock(1)); }), errc::journal_unavailable, reason));
+            CHECK(says(failure_of([&] { runtime.ask<Product>(id, AddStock(1), blocking).value(); }), errc::journal_unavailable,
+                       reason));
             // What became of an append that failed is unknown, and so is the state behind it.
             std::uint64_t version = 0;
-            const auto failure = failure_of([&] { version = runtime.state<Product>(id).version.value; });
+            const auto failure = failure_of([&] { version = runtime.state<Product>(id, blocking).version.value; });
             if (failure) {
               CHECK(failure->detail().find(reason) != std::string::npos);
             } else {
@@ -537,13 +538,13 @@ TEST_CASE("each command in flight on a failing disk is answered truly: it is sto
         runtime runtime({.journal = machine.open(small(how))});
         for (std::uint64_t product = 0; product < products; ++product) {
           const auto id = std::to_string(product);
-          const auto events = runtime.history<Product>(id).events;
+          const auto events = runtime.history<Product>(id, blocking).events;
           CHECK(events.size() <= commands + 1);
           false_acknowledgements += events.size() < stored[id];
           for (std::size_t i = 1; i < events.size(); ++i) {
             CHECK(std::get<StockAdded>(events[i].event).count == static_cast<Count>(i));
           }
-          CHECK(runtime.ask<Product>(id, AddStock(1)).version == version{events.size() + 1});
+          CHECK(runtime.ask<Product>(id, AddStock(1), blocking).version == version{events.size() + 1});
         }
       }
     }

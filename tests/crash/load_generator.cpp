@@ -14,6 +14,7 @@
 #include <cairn/runtime.hpp>
 #include <cairn/store.hpp>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <array>
@@ -50,9 +51,10 @@ runtime_options options_over(const char* folder, std::string_view durability) {
   auto environment = detail::usual_environment();
   environment.segment_bytes = std::uint64_t{128} << 10;
   environment.unprepared_bytes = std::uint64_t{32} << 10;
-  return {.journal = detail::open_embedded_store(folder, store, environment),
-          .bounds = {.snapshot_every_events = 20, .command_ids_kept = 1'000, .live_aggregates_max = 40, .directories = 2},
-          .on_warning = give_up};
+  return {
+      .journal = detail::open_embedded_store(folder, store, environment),
+      .bounds = {.snapshot_every_events = 20, .deduplication_window_size = 1'000, .live_aggregates_max = 40, .directories = 2},
+      .on_warning = give_up};
 }
 
 [[noreturn]] void load(const char* folder, std::string_view durability, std::uint64_t seed) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cairn/aggregate.hpp>
+#include <cairn/msgpack.hpp>
 
 #include <climits>
 #include <cstdint>

@@ -22,16 +22,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   body += input;
   fuzz::decodes([&] {
     const auto record = decode_record(position{1}, body);
-    for (const auto part : {record.command_id, record.correlation_id, record.causation_id, record.who, record.encoded_keys}) {
+    for (const auto part :
+         {record.command_id, record.correlation_id, record.causation_id, record.principal, record.encoded_metadata}) {
       fuzz::require(fuzz::within(part, body));
     }
-    const auto keys = metadata_keys(record);
+    const auto keys = metadata_of(record);
     fuzz::require(keys.size() <= limits::metadata_keys_max);
   });
   fuzz::decodes([&] {
     record_view record;
-    record.encoded_keys = input;
-    fuzz::require(metadata_keys(record).size() <= limits::metadata_keys_max);
+    record.encoded_metadata = input;
+    fuzz::require(metadata_of(record).size() <= limits::metadata_keys_max);
   });
   return 0;
 }

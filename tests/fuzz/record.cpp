@@ -10,7 +10,7 @@ namespace {
 void look_into(std::string_view body) {
   const auto record = decode_record(position{7}, body);
   for (const auto part : {record.stream.category, record.stream.id, record.type, record.command_id, record.correlation_id,
-                          record.causation_id, record.who, record.encoded_keys, record.result, record.payload}) {
+                          record.causation_id, record.principal, record.encoded_metadata, record.result, record.payload}) {
     fuzz::require(fuzz::within(part, body));
   }
   fuzz::require(record.version.value > 0 && record.index < record.count);
@@ -23,8 +23,8 @@ void look_into(std::string_view body) {
   options.command_id = record.command_id;
   options.correlation_id = record.correlation_id;
   options.causation_id = record.causation_id;
-  options.who = record.who;
-  options.keys = metadata_keys(record);
+  options.principal = record.principal;
+  options.metadata = metadata_of(record);
   unrecorded_event event;
   event.stream = record.stream;
   event.version = record.version;
@@ -46,8 +46,9 @@ void look_into(std::string_view body) {
   fuzz::require(second.stream == record.stream && second.version == record.version && second.type == record.type &&
                 second.schema_version == record.schema_version && second.recorded_at == record.recorded_at &&
                 second.occurred_at == record.occurred_at && second.index == record.index && second.count == record.count &&
-                second.expected == record.expected && second.command_id == record.command_id && second.who == record.who &&
-                metadata_keys(second) == options.keys && second.result == record.result && second.payload == record.payload);
+                second.expected == record.expected && second.command_id == record.command_id &&
+                second.principal == record.principal && metadata_of(second) == options.metadata &&
+                second.result == record.result && second.payload == record.payload);
 }
 
 }  // namespace

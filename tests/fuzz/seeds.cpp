@@ -5,6 +5,8 @@
 
 #include <cairn/actors/recovery.hpp>
 #include <cairn/aggregate.hpp>
+#include <cairn/detail/typed_operation.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/record.hpp>
 
 #include <cstdio>
@@ -45,11 +47,11 @@ std::string frame(bool everything) {
     options.command_id = "command-1";
     options.correlation_id = "order-9";
     options.causation_id = "command-0";
-    options.who = "anna";
-    options.keys = {{"shop", "north"}, {"", std::string(200, 'v')}};
+    options.principal = "anna";
+    options.metadata = {{"shop", "north"}, {"", std::string(200, 'v')}};
   }
   std::string payload, out;
-  codec::encode(payload, std::vector<int>{1, 2, 300});
+  cairn::detail::encode(payload, std::vector<int>{1, 2, 300});
   unrecorded_event event;
   event.stream = {"product", everything ? std::string_view("\0\xff id", 5) : std::string_view("1")};
   event.version = version{everything ? 300u : 1u};
@@ -112,7 +114,7 @@ int main(int argc, char** argv) {
   std::string_view body;
   next_frame(frames, body);
   const auto record = decode_record(position{1}, body);
-  write("metadata", record.encoded_keys);
+  write("metadata", record.encoded_metadata);
   write("metadata", body.substr(static_cast<std::size_t>(record.command_id.data() - body.data()) - 1));
 
   actors::command_window commands(4);

@@ -3,7 +3,9 @@
 
 #include <cairn/actors/recovery.hpp>
 #include <cairn/aggregate.hpp>
+#include <cairn/detail/typed_operation.hpp>
 #include <cairn/memory_journal.hpp>
+#include <cairn/msgpack.hpp>
 
 #include <array>
 #include <xxhash.h>
@@ -34,7 +36,7 @@ std::unique_ptr<journal> three_events() {
   auto store = memory_journal();
   for (std::uint64_t number = 0; number < 3; ++number) {
     std::string payload, frame;
-    codec::encode(payload, Added{2});
+    cairn::detail::encode(payload, Added{2});
     unrecorded_event event;
     event.stream = stream;
     event.version = version{number + 1};

@@ -101,7 +101,7 @@ TEST_CASE("a day is uneven in time and between products, and has every kind of m
 TEST_CASE("a run of any length is told in a bounded number of stretches that leave nothing out") {
   timeline samples;
   histogram latency;
-  cairn::actors::counters counters;
+  cairn::runtime_statistics counters;
   for (int step = 1; step <= 100'000; ++step) {
     latency.record(static_cast<std::uint64_t>(step));
     counters.events += 2;

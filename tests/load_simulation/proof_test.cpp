@@ -4,7 +4,9 @@
 
 #include "product.hpp"
 
+#include <cairn/actors/recovery.hpp>
 #include <cairn/memory_journal.hpp>
+#include <cairn/msgpack.hpp>
 #include <doctest/doctest.h>
 
 #include <limits>
@@ -183,7 +185,7 @@ void append(cairn::journal& journal, std::string_view type, std::string_view pay
 template <class Event>
 void append(cairn::journal& journal, const Event& event) {
   std::string payload;
-  cairn::codec::encode(payload, event);
+  cairn::detail::encode(payload, event);
   append(journal, Event::type, payload);
 }
 

@@ -11,9 +11,11 @@ import subprocess
 import sys
 
 HEAD = """
+#include <cairn/msgpack.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/testkit/given.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 struct Added { static constexpr std::string_view type = "ADD"; };
 struct Other { static constexpr std::string_view type = "ADD"; };
@@ -38,8 +40,8 @@ WRONG = [
      "void f() { cairn::require_aggregate<A>(); }", "two events of one aggregate have the same `type` name"),
     ("decide may mutate",
      "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
-     " cairn::decision<Event> decide(const Add&) { return cairn::nothing; } };"
-     "void f() { cairn::require_command<A, Add>(); }", "`decide` is const"),
+     " cairn::decision<Event> decide(const Add&) { return cairn::accepted; } };"
+     "void f() { cairn::require_command<A, Add>(); }", "`decide` must be const"),
     ("no such command",
      "struct A { static constexpr std::string_view category = \"a\"; using Event = Events;"
      " void evolve(const Added&) noexcept {} };"
@@ -47,26 +49,59 @@ WRONG = [
     ("a temporary that the compiler would destroy twice",
      "struct Named { std::string why; };"
      "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
-     " cairn::decision<Event> decide(const Named&) const { return cairn::nothing; } int n; MSGPACK_DEFINE_MAP(n) };"
+     " cairn::decision<Event> decide(const Named&) const { return cairn::accepted; } int n; MSGPACK_DEFINE_MAP(n) };"
      "boost::asio::awaitable<void> f(cairn::runtime& r) {"
-     " co_await r.ask<A>(\"1\", Named{\"x\"}, boost::asio::use_awaitable); }", "give it a name first"),
-    ("the same behind redirect_error",
+     " co_await r.ask<A>(\"1\", Named{\"x\"}, boost::asio::use_awaitable); }", "Give it a name first"),
+    ("the same without a token",
+     "struct Named { std::string why; };"
      "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
-     " cairn::decision<Event> decide(const Add&) const { return cairn::nothing; } int n; MSGPACK_DEFINE_MAP(n) };"
+     " cairn::decision<Event> decide(const Named&) const { return cairn::accepted; } int n; MSGPACK_DEFINE_MAP(n) };"
+     "boost::asio::awaitable<void> f(cairn::runtime& r) { (co_await r.ask<A>(\"1\", Named{\"x\"})).value(); }",
+     "Give it a name first"),
+    ("the same behind redirect_error",
+     "struct Named { std::string why; };"
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
+     " cairn::decision<Event> decide(const Named&) const { return cairn::accepted; } int n; MSGPACK_DEFINE_MAP(n) };"
      "boost::asio::awaitable<void> f(cairn::runtime& r) { boost::system::error_code e;"
-     " co_await r.ask<A>(\"1\", Add{}, cairn::command_options{.who = \"x\"},"
-     " boost::asio::redirect_error(boost::asio::use_awaitable, e)); }", "give it a name first"),
+     " co_await r.ask<A>(\"1\", Named{\"x\"}, boost::asio::redirect_error(boost::asio::use_awaitable, e)); }",
+     "Give it a name first"),
+    ("temporary options with a type",
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
+     " cairn::decision<Event> decide(const Add&) const { return cairn::accepted; } };"
+     "boost::asio::awaitable<void> f(cairn::runtime& r) {"
+     " (co_await r.ask<A>(\"1\", Add{}, cairn::command_options{.command_id = \"x\"})).value(); }",
+     "Options can be written in braces alone"),
+    ("an event that nothing evolves",
+     "struct Lost { static constexpr std::string_view type = \"LOST\"; };"
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = std::variant<Added, Lost>;"
+     " void evolve(const Added&) noexcept {} };"
+     "void f() { cairn::require_aggregate<A>(); }", "[with A = A; E = Lost]"),
+    ("an event whose fields have no names",
+     "struct Made { static constexpr std::string_view type = \"MADE\"; int n = 0; };"
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = std::variant<Made>;"
+     " void evolve(const Made&) noexcept {} };"
+     "void f() { cairn::require_aggregate<A>(); }", "[with T = Made]"),
+    ("a state whose fields have no names",
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; int n = 0;"
+     " void evolve(const Added&) noexcept {} };"
+     "void f() { cairn::require_aggregate<A>(); }", "add MSGPACK_DEFINE_MAP(field, ...)"),
+    ("a decision that forgets its result",
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
+     " cairn::decision<Event, int> decide(const Add&) const { return Added{}; } };", "return {event, result}"),
+    ("a decision without events that forgets its result",
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
+     " cairn::decision<Event, int> decide(const Add&) const { return cairn::accepted; } };", "return {event, result}"),
     ("a batch of several kinds of commands that answer with different results",
      "struct Count {};"
      "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
-     " cairn::decision<Event> decide(const Add&) const { return cairn::nothing; }"
-     " cairn::decision<Event, int> decide(const Count&) const { return {cairn::nothing, 1}; } int n; MSGPACK_DEFINE_MAP(n) };"
+     " cairn::decision<Event> decide(const Add&) const { return cairn::accepted; }"
+     " cairn::decision<Event, int> decide(const Count&) const { return {cairn::accepted, 1}; } int n; MSGPACK_DEFINE_MAP(n) };"
      "void f(cairn::runtime& r) { r.ask_many<A>(\"1\", std::vector<std::variant<Add, Count>>{}); }",
      "answer with the same result"),
     ("a batch of which one kind of command is decided by nobody",
      "struct Count {};"
      "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
-     " cairn::decision<Event> decide(const Add&) const { return cairn::nothing; } int n; MSGPACK_DEFINE_MAP(n) };"
+     " cairn::decision<Event> decide(const Add&) const { return cairn::accepted; } int n; MSGPACK_DEFINE_MAP(n) };"
      "void f(cairn::runtime& r) { r.ask_many<A>(\"1\", std::vector<std::variant<Add, Count>>{}); }",
      "no `decide(const Command&)`"),
     ("a story of events that cannot be compared",
@@ -86,10 +121,40 @@ WRONG = [
 ]
 
 
+# Mistakes that the compiler warns of, in its own words.
+IGNORED = [
+    ("an ignored answer", "r.ask<A>(\"1\", Add{}, cairn::blocking);"),
+    ("a call that is not awaited", "r.ask<A>(\"1\", Add{});"),
+    ("a batch that is not awaited", "r.ask_many<A>(\"1\", std::vector<Add>(2));"),
+    ("a state that is not awaited", "r.state<A>(\"1\");"),
+    ("a drain that is not awaited", "r.drain();"),
+    ("a call of a handle that is not awaited", "r.of<A>(\"1\").ask(Add{});"),
+    ("an ignored decision", "A{}.decide(Add{});"),
+]
+IGNORING = """
+struct A {{ static constexpr std::string_view category = "a"; using Event = Events; void evolve(const Added&) noexcept {{}}
+  cairn::decision<Event> decide(const Add&) const {{ return Added{{}}; }} }};
+void f(cairn::runtime& r) {{ {call} }}
+"""
+
+
+def compiled(arguments, code, *flags):
+    command = [arguments.compiler, "-std=c++20", "-DMSGPACK_DEFAULT_API_VERSION=3", *flags, "-x", "c++", *arguments.flags, "-"]
+    return subprocess.run(command, input=code, text=True, capture_output=True, check=False)
+
+
+def check_ignored(arguments, wrong):
+    name, call = wrong
+    for call, wanted in ((call, 1), (f"(void)({call[:-1]});", 0)):
+        run = compiled(arguments, HEAD + IGNORING.format(call=call), "-Werror=unused-result", "-fsyntax-only")
+        if (run.returncode != 0) != bool(wanted) or (wanted and "nodiscard" not in run.stderr):
+            return f"{name}: `{call}` {'compiles without a warning' if wanted else 'does not compile'}\n{run.stderr[:2000]}"
+    return None
+
+
 def check(arguments, wrong):
     name, code, sentence = wrong
-    run = subprocess.run([arguments.compiler, "-std=c++20", "-fsyntax-only", "-x", "c++", *arguments.flags, "-"],
-                         input=HEAD + code, text=True, capture_output=True, check=False)
+    run = compiled(arguments, HEAD + code, "-fsyntax-only")
     if run.returncode == 0:
         return f"{name}: compiles, and should not"
     if "cairn: " not in run.stderr or sentence not in run.stderr:
@@ -105,9 +170,10 @@ def main():
     arguments.flags = [f"-I{folder}" for folder in sorted(arguments.root.glob("*/include"))]
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         complaints = [told for told in pool.map(lambda wrong: check(arguments, wrong), WRONG) if told]
+        complaints += [told for told in pool.map(lambda wrong: check_ignored(arguments, wrong), IGNORED) if told]
     for told in complaints:
         print(told)
-    print(f"{len(WRONG) - len(complaints)} passed, {len(complaints)} failed")
+    print(f"{len(WRONG) + len(IGNORED) - len(complaints)} passed, {len(complaints)} failed")
     return 1 if complaints else 0
 
 

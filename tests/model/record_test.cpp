@@ -22,9 +22,9 @@ struct full_event {
     options.command_id = "command";
     options.correlation_id = "correlation";
     options.causation_id = "causation";
-    options.who = "somebody";
+    options.principal = "somebody";
     options.occurred_at = at(-5);
-    options.keys = {{"tenant", "north"}, {"", ""}, {"tenant", std::string("\0\xff", 2)}};
+    options.metadata = {{"tenant", "north"}, {"", ""}, {"tenant", std::string("\0\xff", 2)}};
     event.stream = {"product", id};
     event.version = version{42};
     event.type = "ADD";
@@ -86,8 +86,8 @@ TEST_CASE("every field of an event comes back from its record") {
   CHECK(record.command_id == "command");
   CHECK(record.correlation_id == "correlation");
   CHECK(record.causation_id == "causation");
-  CHECK(record.who == "somebody");
-  CHECK((metadata_keys(record) == full.options.keys));
+  CHECK(record.principal == "somebody");
+  CHECK((metadata_of(record) == full.options.metadata));
   CHECK(record.result == "result");
   CHECK(record.payload == full.payload);
   CHECK(record.body == body);
@@ -99,8 +99,8 @@ TEST_CASE("what an event does not bring is not there afterwards") {
   CHECK_FALSE(record.occurred_at);
   CHECK_FALSE(record.expected);
   CHECK(record.command_id.empty());
-  CHECK(record.who.empty());
-  CHECK(metadata_keys(record).empty());
+  CHECK(record.principal.empty());
+  CHECK(metadata_of(record).empty());
   CHECK(record.result.empty());
   CHECK(record.payload.empty());
   CHECK(record.schema_version == 1);
@@ -121,7 +121,7 @@ TEST_CASE("each optional field can be the only one") {
       {&command_options::command_id, &record_view::command_id},
       {&command_options::correlation_id, &record_view::correlation_id},
       {&command_options::causation_id, &record_view::causation_id},
-      {&command_options::who, &record_view::who},
+      {&command_options::principal, &record_view::principal},
   };
   for (const auto& [of_options, of_record] : texts) {
     command_options options;
@@ -143,9 +143,9 @@ TEST_CASE("each optional field can be the only one") {
   body = body_of(event);
   CHECK(decode_record(position{1}, body).expected == version{0});
   options.expected = expected_version::any();
-  options.keys.emplace_back("key", "value");
+  options.metadata.emplace_back("key", "value");
   body = body_of(event);
-  CHECK((metadata_keys(decode_record(position{1}, body)) == options.keys));
+  CHECK((metadata_of(decode_record(position{1}, body)) == options.metadata));
 }
 
 TEST_CASE("the bytes of a record are those of its grammar") {
@@ -188,7 +188,7 @@ TEST_CASE("no body of arbitrary bytes reads beyond its end") {
       try {
         const auto record = decode_record(position{1}, damaged);
         CHECK(record.payload.size() <= damaged.size());
-        metadata_keys(record);
+        metadata_of(record);
       } catch (const error& failure) { CHECK(failure.kind() == errc::corrupt_record); }
     }
   }
@@ -289,22 +289,22 @@ TEST_CASE("an event at each limit is taken, one beyond it is refused and leaves 
   SUBCASE("metadata") {
     command_options options;
     event.options = &options;
-    for (auto* text : {&options.command_id, &options.correlation_id, &options.causation_id, &options.who}) {
+    for (auto* text : {&options.command_id, &options.correlation_id, &options.causation_id, &options.principal}) {
       *text = one_less(field);
       taken(event);
       *text = field;
       refused(event);
       text->clear();
     }
-    options.keys.assign(metadata_keys_max, {"k", "v"});
+    options.metadata.assign(metadata_keys_max, {"k", "v"});
     taken(event);
-    options.keys.emplace_back("one", "more");
+    options.metadata.emplace_back("one", "more");
     refused(event);
-    options.keys = {{std::string(one_less(field)), std::string(one_less(field))}};
+    options.metadata = {{std::string(one_less(field)), std::string(one_less(field))}};
     taken(event);
-    options.keys[0].first += 'x';
+    options.metadata[0].first += 'x';
     refused(event);
-    options.keys = {{"", field}};
+    options.metadata = {{"", field}};
     refused(event);
   }
 }

@@ -1,6 +1,7 @@
 // Everything folded by one reading of the log is what each aggregate's own history makes of it.
 #include <cairn/folded_log.hpp>
 #include <cairn/memory_journal.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/forwarding_journal.hpp>
 
 #include "product.hpp"
@@ -29,7 +30,7 @@ public:
   template <class Event>
   void append(stream_view stream, version at, const Event& what, std::string_view type = Event::type) {
     std::string payload, frames;
-    codec::encode(payload, what);
+    cairn::detail::encode(payload, what);
     unrecorded_event event;
     event.stream = stream;
     event.version = at;

@@ -4,6 +4,7 @@
 #include "temporary_folder.hpp"
 
 #include <cairn/actors/recovery.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/store.hpp>
 
@@ -143,33 +144,33 @@ TEST_CASE("events of two older schemas, and snapshots of neither, make the state
   const temporary_folder folder;
   {
     program program(folder.path());
-    for (int i = 0; i < 25; ++i) program.application.ask<first::Account>("1", first::Deposit{2});
-    program.application.drain();  // leaves a snapshot at version 25, of the first schema
+    for (int i = 0; i < 25; ++i) program.application.ask<first::Account>("1", first::Deposit{2}, blocking).value();
+    program.application.drain(blocking);  // leaves a snapshot at version 25, of the first schema
   }
   {
     program program(folder.path());
-    CHECK(program.application.state<second::Account>("1").state.cents == 5'000);
+    CHECK(program.application.state<second::Account>("1", blocking).state.cents == 5'000);
     CHECK(program.warned_of(
         "the snapshot of account/1 at version 25 is passed over: its schema version is 1, this program's is 2"));
-    for (int i = 0; i < 12; ++i) program.application.ask<second::Account>("1", second::Deposit{5});
-    program.application.drain();
+    for (int i = 0; i < 12; ++i) program.application.ask<second::Account>("1", second::Deposit{5}, blocking).value();
+    program.application.drain(blocking);
   }
   program program(folder.path());
-  program.application.ask<third::Account>("1", third::Deposit{7, "USD"});
-  const auto now = program.application.state<third::Account>("1");
+  program.application.ask<third::Account>("1", third::Deposit{7, "USD"}, blocking).value();
+  const auto now = program.application.state<third::Account>("1", blocking);
   CHECK(now.version == version{38});
   CHECK(now.state.cents == std::map<std::string, std::int64_t>{{"EUR", 5'060}, {"USD", 7}});
   CHECK(program.warned_of("at version 37 is passed over: its schema version is 2, this program's is 3"));
-  CHECK(program.application.state_at<third::Account>("1", version{26}).state.cents.at("EUR") == 5'005);
+  CHECK(program.application.state_at<third::Account>("1", version{26}, blocking).state.cents.at("EUR") == 5'005);
 }
 
 TEST_CASE("an event that this program does not know is an error with its name, its aggregate and its position") {
   const temporary_folder folder;
   {
     program program(folder.path());
-    program.application.ask<third::Account>("0", third::Deposit{1, "EUR"});
-    program.application.ask<third::Account>("1", third::Rename{"savings"});
-    program.application.ask<third::Account>("2", third::Deposit{1, "EUR"});
+    program.application.ask<third::Account>("0", third::Deposit{1, "EUR"}, blocking).value();
+    program.application.ask<third::Account>("1", third::Rename{"savings"}, blocking).value();
+    program.application.ask<third::Account>("2", third::Deposit{1, "EUR"}, blocking).value();
   }
   program program(folder.path());
   const auto failure_of = [](auto work) -> std::pair<errc, std::string> {
@@ -182,26 +183,29 @@ TEST_CASE("an event that this program does not know is an error with its name, i
     CAPTURE(text);
     for (const auto word : words) CHECK(text.find(word) != std::string::npos);
   };
-  const auto [of_state, state_says] = failure_of([&] { program.application.state_at<second::Account>("1", version{1}); });
+  const auto [of_state, state_says] =
+      failure_of([&] { static_cast<void>(program.application.state_at<second::Account>("1", version{1}, blocking)); });
   CHECK(of_state == errc::unknown_event);
   names(state_says, {"RENAMED", "account/1", "position 2"});
   // A newer schema of a known event is one that nobody here can read either.
-  const auto [of_schema, schema_says] = failure_of([&] { program.application.state_at<second::Account>("2", version{1}); });
+  const auto [of_schema, schema_says] =
+      failure_of([&] { static_cast<void>(program.application.state_at<second::Account>("2", version{1}, blocking)); });
   CHECK(of_schema == errc::unknown_event);
   names(schema_says, {"DEPOSITED", "account/2", "position 3", "version 3"});
   // A command is told as well, and the other aggregates live on.
-  const auto [of_command, command_says] = failure_of([&] { program.application.ask<second::Account>("1", second::Deposit{1}); });
+  const auto [of_command, command_says] =
+      failure_of([&] { program.application.ask<second::Account>("1", second::Deposit{1}, blocking).value(); });
   CHECK((of_command == errc::unknown_event || of_command == errc::recovery_failed));
   names(command_says, {"RENAMED", "account/1", "position 2"});
-  CHECK(program.application.ask<second::Account>("3", second::Deposit{1}).version == version{1});
+  CHECK(program.application.ask<second::Account>("3", second::Deposit{1}, blocking).version == version{1});
 }
 
 TEST_CASE("a snapshot that nobody can use costs a warning, and the state is right") {
   const temporary_folder folder;
   {
     program program(folder.path());
-    for (int i = 0; i < 5; ++i) program.application.ask<first::Account>("1", first::Deposit{2});
-    program.application.drain(drain_snapshots::no);
+    for (int i = 0; i < 5; ++i) program.application.ask<first::Account>("1", first::Deposit{2}, blocking).value();
+    program.application.drain(drain_snapshots::no, blocking);
   }
   program program(folder.path());
   auto& snapshots = program.store->snapshots();
@@ -232,7 +236,7 @@ TEST_CASE("a snapshot that nobody can use costs a warning, and the state is righ
     snapshots.save(account, version{4}, bytes);
     says = "at version 4 is passed over: it does not read back as it was written";
   }
-  const auto now = program.application.state<first::Account>("1");
+  const auto now = program.application.state<first::Account>("1", blocking);
   CHECK(now.version == version{5});
   CHECK(now.state.euros == 10);
   CHECK(program.warned_of("the snapshot of account/1 " + says));

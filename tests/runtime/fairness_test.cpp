@@ -54,7 +54,7 @@ struct Judge {
   using Event = std::variant<Decided>;
   decision<Event> decide(const Decide& command) const {
     if (command.at) command.at->pass();
-    return nothing;
+    return cairn::accepted;
   }
   void evolve(const Decided&) noexcept {}
 };
@@ -64,7 +64,7 @@ TEST_CASE("one slow decision keeps no other aggregate waiting while a thread is 
   runtime runtime{{.journal = memory_journal(), .bounds = {.threads = 2}}};
   std::vector<addressed<Decide>> all;
   for (std::size_t judge = 0; judge < judges; ++judge) all.push_back({std::to_string(judge), {}});
-  runtime.ask_many<Judge>(all);  // from now on all of them are live
+  static_cast<void>(runtime.ask_many<Judge>(all, blocking));  // from now on all of them are live
   // A worker takes up to eight at once: the slow one is each of them in its turn.
   for (std::size_t slow = judges / 2; slow < judges / 2 + 8; ++slow) {
     gate gate;
@@ -116,7 +116,7 @@ TEST_CASE("one slow recovery keeps no other waiting while a reader is idle") {
 TEST_CASE("one slow look into the past keeps no other waiting while a reader is idle") {
   gate gate;
   runtime runtime{{.journal = std::make_shared<slow_journal>(stream_id("product", "slow"), gate)}};
-  for (int other = 0; other < 50; ++other) runtime.ask<Product>(std::to_string(other), Enrol{});
+  for (int other = 0; other < 50; ++other) runtime.ask<Product>(std::to_string(other), Enrol{}, blocking).value();
   auto slow = runtime.state_at<Product>("slow", system_now(), boost::asio::use_future);
   gate.arrived.wait();
   for (int other = 0; other < 50; ++other) {
@@ -145,10 +145,13 @@ TEST_CASE("a blocking caller destroys its command itself") {
   for (int call = 0; call < 100; ++call) {
     std::promise<std::thread::id> destroyed;
     auto by = destroyed.get_future();
-    runtime.ask<Carrier>(std::to_string(call),
-                         Carry{{&destroyed, [](void* told) {
-                                  static_cast<std::promise<std::thread::id>*>(told)->set_value(std::this_thread::get_id());
-                                }}});
+    runtime
+        .ask<Carrier>(
+            std::to_string(call),
+            Carry{{&destroyed,
+                   [](void* told) { static_cast<std::promise<std::thread::id>*>(told)->set_value(std::this_thread::get_id()); }}},
+            blocking)
+        .value();
     REQUIRE(by.wait_for(patience) == std::future_status::ready);
     CHECK(by.get() == std::this_thread::get_id());
   }
@@ -159,9 +162,9 @@ TEST_CASE("a blocking caller destroys its command itself") {
 TEST_CASE("a look into the past succeeds though the warning about its snapshot throws") {
   const std::shared_ptr<journal> store = memory_journal();
   runtime runtime{{.journal = store, .on_warning = [](const std::string&) { throw std::runtime_error("no log file"); }}};
-  runtime.ask<Product>("1", Enrol{7});
+  runtime.ask<Product>("1", Enrol{7}, blocking).value();
   store->snapshots().save({"product", "1"}, version{1}, "no snapshot");
-  CHECK(runtime.state_at<Product>("1", version{1}).state.count == 7);
+  CHECK(runtime.state_at<Product>("1", version{1}, blocking).state.count == 7);
 }
 
 }  // namespace

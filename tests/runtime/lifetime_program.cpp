@@ -3,6 +3,7 @@
 #include "product.hpp"
 
 #include <cairn/memory_journal.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/store.hpp>
 
@@ -66,7 +67,7 @@ struct maybe_runtime {
   maybe_runtime() {
     if (first_argument() != "namespace") return;
     made = std::make_unique<cairn::runtime>(cairn::runtime_options{.journal = cairn::memory_journal()});
-    made->ask<Product>("before main", Enrol{1});
+    made->ask<Product>("before main", Enrol{1}, cairn::blocking).value();
   }
 } before_main;
 
@@ -84,14 +85,15 @@ cairn::runtime& static_runtime(std::string_view storage, std::string_view folder
 
 void use(cairn::runtime& runtime, std::string_view commands) {
   if (commands == "none") return;
-  for (int id = 0; id < 20; ++id) runtime.ask<Product>(std::to_string(id), Enrol{1});
+  // A folder may have them from the program before.
+  for (int id = 0; id < 20; ++id) static_cast<void>(runtime.ask<Product>(std::to_string(id), Enrol{1}, cairn::blocking));
   if (commands == "answered") return;
   std::vector<cairn::addressed<AddStock>> batch;
   for (int id = 0; id < 1'000; ++id) {
     runtime.ask<Product>(std::to_string(id), AddStock{1}, [](boost::system::error_code, const cairn::answer<>&) {});
     batch.push_back({std::to_string(id), AddStock{1}});
   }
-  runtime.ask_many<Product>(std::move(batch), [](std::vector<cairn::batched_answer<>>) {});
+  runtime.ask_many<Product>(std::move(batch), [](std::vector<cairn::answer<>>) {});
 }
 
 int exit_with(cairn::runtime& runtime, std::string_view end, std::string_view commands) {
@@ -158,8 +160,8 @@ struct Destroyer {
 void destroy_on_own_thread(std::string_view way) {
   asio::io_context io;
   refused = std::make_unique<cairn::runtime>(cairn::runtime_options{.journal = cairn::memory_journal()});
-  if (way == "decide") refused->ask<Destroyer>("1", Destroy{});
-  if (way == "exit") refused->ask<Destroyer>("1", Exit{});
+  if (way == "decide") refused->ask<Destroyer>("1", Destroy{}, cairn::blocking).value();
+  if (way == "exit") refused->ask<Destroyer>("1", Exit{}, cairn::blocking).value();
   if (way == "handler") {
     refused->ask<Product>("1", Enrol{1}, asio::bind_executor(inline_executor{&io}, [](auto&&...) { refused.reset(); }));
   }

@@ -7,6 +7,7 @@
 #include "temporary_folder.hpp"
 
 #include <cairn/memory_journal.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/store.hpp>
 #include <cairn/testkit/test_runtime.hpp>
@@ -151,7 +152,7 @@ struct Drainer {
   int count = 0;
   MSGPACK_DEFINE_MAP(count)
   decision<Event> decide(const DrainFromWithin&) const {
-    used->drain();
+    used->drain(blocking);
     return Noted{};
   }
   void evolve(const Noted&) noexcept { ++count; }
@@ -163,8 +164,8 @@ TEST_CASE("a runtime is destroyed by another thread while its creator waits") {
   const time_limit limit;
   auto runtime = make_runtime();
   SUBCASE("unused") {}
-  SUBCASE("used by its creator") { runtime->ask<Product>("1", Enrol{1}); }
-  SUBCASE("drained by its creator") { runtime->drain(); }
+  SUBCASE("used by its creator") { runtime->ask<Product>("1", Enrol{1}, blocking).value(); }
+  SUBCASE("drained by its creator") { runtime->drain(blocking); }
   run_on_new_thread([&] { runtime.reset(); });
 }
 
@@ -172,7 +173,7 @@ TEST_CASE("a runtime is destroyed after its creator has ended") {
   const time_limit limit;
   runtime_pointer runtime;
   run_on_new_thread([&] { runtime = make_runtime(); });
-  runtime->ask<Product>("1", Enrol{1});
+  runtime->ask<Product>("1", Enrol{1}, blocking).value();
   runtime.reset();
 }
 
@@ -180,13 +181,13 @@ TEST_CASE("a runtime is destroyed while its creator and the threads that used it
   const time_limit limit;
   runtime_pointer runtime;
   const live_thread creator([&] { runtime = make_runtime(); });
-  const live_thread first_user([&] { runtime->ask<Product>("1", Enrol{1}); });
+  const live_thread first_user([&] { runtime->ask<Product>("1", Enrol{1}, blocking).value(); });
   const live_thread second_user([&] {
-    runtime->ask_many<Product>(std::vector<addressed<Enrol>>{{"2", Enrol{1}}, {"3", Enrol{1}}});
-    runtime->state<Product>("4");
-    runtime->history<Product>("1");
+    static_cast<void>(runtime->ask_many<Product>(std::vector<addressed<Enrol>>{{"2", Enrol{1}}, {"3", Enrol{1}}}, blocking));
+    static_cast<void>(runtime->state<Product>("4", blocking));
+    static_cast<void>(runtime->history<Product>("1", blocking));
   });
-  const live_thread drainer([&] { runtime->drain(); });
+  const live_thread drainer([&] { runtime->drain(blocking); });
   SUBCASE("on a thread that does nothing else") {
     run_on_new_thread([&] { runtime.reset(); });
   }
@@ -199,7 +200,7 @@ TEST_CASE("a thread of a pool creates a runtime, and another thread destroys it"
   std::promise<runtime_pointer> made;
   asio::post(pool, [&] { made.set_value(make_runtime()); });
   auto runtime = made.get_future().get();
-  runtime->ask<Product>("1", Enrol{1});
+  runtime->ask<Product>("1", Enrol{1}, blocking).value();
   SUBCASE("outside of the pool") { runtime.reset(); }
   SUBCASE("of the pool") {
     std::promise<void> destroyed;
@@ -239,10 +240,10 @@ TEST_CASE("runtimes made in turn on one thread are destroyed in any order, each 
   do {
     std::array<runtime_pointer, 3> runtimes;
     for (auto& runtime : runtimes) runtime = make_runtime();
-    for (auto& runtime : runtimes) runtime->ask<Product>("1", Enrol{1});
+    for (auto& runtime : runtimes) runtime->ask<Product>("1", Enrol{1}, blocking).value();
     for (const auto place : order) run_on_new_thread([&] { runtimes[place].reset(); });
     const auto one_more = make_runtime();
-    one_more->ask<Product>("1", Enrol{1});
+    one_more->ask<Product>("1", Enrol{1}, blocking).value();
   } while (std::next_permutation(order.begin(), order.end()));
 }
 
@@ -256,7 +257,7 @@ TEST_CASE("several threads create, use and hand on runtimes at once") {
     for (std::size_t made = 0; made < threads; ++made) {
       all.emplace_back([&] {
         auto runtime = make_runtime();
-        runtime->ask<Product>("1", Enrol{1});
+        runtime->ask<Product>("1", Enrol{1}, blocking).value();
         runtime_pointer of_another;
         const std::lock_guard lock(mutex);
         if (!handed_on.empty()) {
@@ -293,7 +294,7 @@ TEST_CASE("a handler destroys the runtime that calls it") {
       if (name == "history") runtime->history<Product>("1", {}, handler);
       if (name == "drain") runtime->drain(handler);
       if (name == "refused") {
-        runtime->drain();
+        runtime->drain(blocking);
         runtime->ask<Product>("1", Enrol{1}, handler);
       }
       run();
@@ -405,7 +406,7 @@ TEST_CASE("a runtime with a drain in the background is destroyed on another thre
   asio::io_context io;
   bool called = false;
   auto runtime = make_runtime();
-  runtime->ask<Product>("1", Enrol{1});
+  runtime->ask<Product>("1", Enrol{1}, blocking).value();
   runtime->drain(asio::bind_executor(io, [&](error_code code) {
     CHECK_FALSE(code);
     called = true;
@@ -420,8 +421,8 @@ TEST_CASE("a store is closed when its runtime has been destroyed on another thre
   const temporary_folder folder;
   for (int round = 0; round < 3; ++round) {
     auto runtime = std::make_unique<cairn::runtime>(runtime_options{.journal = open_store(folder.path())});
-    runtime->ask<Product>("1", Enrol{1});
-    CHECK(runtime->ask<Product>("1", AddStock{1}).version.value == static_cast<std::uint64_t>(round) + 2);
+    static_cast<void>(runtime->ask<Product>("1", Enrol{1}, blocking));
+    CHECK(runtime->ask<Product>("1", AddStock{1}, blocking).version.value == static_cast<std::uint64_t>(round) + 2);
     run_on_new_thread([&] { runtime.reset(); });
   }
 }
@@ -438,7 +439,7 @@ TEST_CASE("drain() on a thread of the runtime is refused with a sentence") {
   runtime runtime{{.journal = memory_journal()}};
   Drainer::used = &runtime;
   try {
-    runtime.ask<Drainer>("1", DrainFromWithin{});
+    runtime.ask<Drainer>("1", DrainFromWithin{}, blocking).value();
     FAIL("the command succeeded");
   } catch (const error& failure) {
     CHECK(failure.kind() == errc::decide_failed);
@@ -497,7 +498,7 @@ TEST_CASE("a test_runtime is created, used and destroyed on different threads") 
   }
   SUBCASE("drained and destroyed on a third thread") {
     run_on_new_thread([&] {
-      world->runtime().drain();
+      world->runtime().drain(blocking);
       world.reset();
     });
   }

@@ -19,10 +19,10 @@ using namespace std::chrono_literals;
 
 void check_repeat(runtime& runtime, const char* where) {
   CAPTURE(where);
-  const auto repeat = runtime.ask<Product>("1", AddStock{10}, {.command_id = "delivery 7"});
+  const auto repeat = runtime.ask<Product>("1", AddStock{10}, {.command_id = "delivery 7"}, blocking);
   CHECK(repeat.repeated);
   CHECK(repeat.version == version{2});
-  CHECK(runtime.state<Product>("1").state.count == 10);
+  CHECK(runtime.state<Product>("1", blocking).state.count == 10);
 }
 
 }  // namespace
@@ -35,10 +35,10 @@ TEST_CASE("a repeated command is known after a snapshot, a passivation and a res
   };
   {
     runtime runtime(options());
-    runtime.ask<Product>("1", Enrol{});
-    runtime.ask<Product>("1", AddStock{10}, {.command_id = "delivery 7"});
+    runtime.ask<Product>("1", Enrol{}, blocking).value();
+    runtime.ask<Product>("1", AddStock{10}, {.command_id = "delivery 7"}, blocking).value();
     check_repeat(runtime, "after the snapshot");
-    runtime.ask<Product>("2", Enrol{});  // there is room for one
+    runtime.ask<Product>("2", Enrol{}, blocking).value();  // there is room for one
     check_repeat(runtime, "after passivation");
     CHECK(runtime.statistics().passivations >= 2);
   }
@@ -56,9 +56,9 @@ TEST_CASE("a process that dies without a word loses nothing that it was answered
   if (child == 0) {
     // Nothing is closed, nothing flushed: the kernel takes the process away.
     runtime runtime{{.journal = open_store(folder.path())}};
-    runtime.ask<Product>("1", Enrol{});
+    runtime.ask<Product>("1", Enrol{}, blocking).value();
     for (int command = 0; command < commands; ++command) {
-      runtime.ask<Product>("1", AddStock{1}, {.command_id = std::to_string(command)});
+      runtime.ask<Product>("1", AddStock{1}, {.command_id = std::to_string(command)}, blocking).value();
     }
     const char done = 'd';
     if (::write(pipe[1], &done, 1) != 1) ::_exit(1);
@@ -73,12 +73,12 @@ TEST_CASE("a process that dies without a word loses nothing that it was answered
   REQUIRE(WIFSIGNALED(status));
 
   runtime runtime{{.journal = open_store(folder.path())}};
-  const auto found = runtime.state<Product>("1");
+  const auto found = runtime.state<Product>("1", blocking);
   CHECK(found.version == version{commands + 1});
   CHECK(found.state.count == commands);
   CHECK(runtime.statistics().snapshots_loaded == 1);
   CHECK(runtime.statistics().events_recovered < 500);
-  const auto repeat = runtime.ask<Product>("1", AddStock{1}, {.command_id = std::to_string(commands - 1)});
+  const auto repeat = runtime.ask<Product>("1", AddStock{1}, {.command_id = std::to_string(commands - 1)}, blocking);
   CHECK(repeat.repeated);
 }
 
@@ -87,14 +87,14 @@ TEST_CASE("a drained runtime starts again from snapshots alone") {
   {
     runtime runtime{{.journal = open_store(folder.path())}};
     for (int product = 0; product < 50; ++product) {
-      runtime.ask<Product>(std::to_string(product), Enrol{product});
-      runtime.ask<Product>(std::to_string(product), AddStock{1});
+      runtime.ask<Product>(std::to_string(product), Enrol{product}, blocking).value();
+      runtime.ask<Product>(std::to_string(product), AddStock{1}, blocking).value();
     }
-    runtime.drain();
+    runtime.drain(blocking);
   }
   runtime runtime{{.journal = open_store(folder.path())}};
   for (int product = 0; product < 50; ++product) {
-    CHECK(runtime.state<Product>(std::to_string(product)).state.count == product + 1);
+    CHECK(runtime.state<Product>(std::to_string(product), blocking).state.count == product + 1);
   }
   CHECK(runtime.statistics().snapshots_loaded == 50);
   CHECK(runtime.statistics().events_recovered == 0);

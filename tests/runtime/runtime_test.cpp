@@ -2,7 +2,9 @@
 #include "product.hpp"
 #include "temporary_folder.hpp"
 
+#include <cairn/actors/answers_together.hpp>
 #include <cairn/memory_journal.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/store.hpp>
 #include <cairn/testkit/forwarding_journal.hpp>
@@ -110,7 +112,7 @@ struct Hall {
   decision<Event> decide(const Close&) const { return Reserved{10 - taken}; }
   decision<Event, Ticket> decide(const Reserve& reserve) const {
     if (reserve.count > 10 - taken) return reject("full");
-    if (reserve.count == 0) return {nothing, Ticket{"none", 10 - taken}};
+    if (reserve.count == 0) return {cairn::accepted, Ticket{"none", 10 - taken}};
     return {Reserved{reserve.count}, Ticket{"T" + std::to_string(taken + 1), 10 - taken - reserve.count}};
   }
   void evolve(const Reserved& event) noexcept { taken += event.count; }
@@ -144,17 +146,17 @@ void Odd::msgpack_unpack(const msgpack::object&) {
 TEST_CASE("the four rows: count 2 at version 4, 5 at version 3, on a store on disk") {
   const temporary_folder folder;
   runtime runtime{{.journal = open_store(folder.path())}};
-  runtime.ask<Product>("1", Enrol{});
-  runtime.ask<Product>("1", AddStock{3});
-  runtime.ask<Product>("1", AddStock{2});
-  const auto removed = runtime.ask<Product>("1", RemoveStock{3});
+  runtime.ask<Product>("1", Enrol{}, blocking).value();
+  runtime.ask<Product>("1", AddStock{3}, blocking).value();
+  runtime.ask<Product>("1", AddStock{2}, blocking).value();
+  const auto removed = runtime.ask<Product>("1", RemoveStock{3}, blocking);
   CHECK(removed.version == version{4});
   CHECK(removed.events == 1);
-  CHECK(runtime.state<Product>("1").state.count == 2);
-  CHECK(runtime.state_at<Product>("1", version{4}).state.count == 2);
-  CHECK(runtime.state_at<Product>("1", version{3}).state.count == 5);
+  CHECK(runtime.state<Product>("1", blocking).state.count == 2);
+  CHECK(runtime.state_at<Product>("1", version{4}, blocking).state.count == 2);
+  CHECK(runtime.state_at<Product>("1", version{3}, blocking).state.count == 5);
 
-  const auto rows = runtime.history<Product>("1").events;
+  const auto rows = runtime.history<Product>("1", blocking).events;
   REQUIRE(rows.size() == 4);
   const std::vector<std::pair<std::string, Count>> expected{{"ENROLL", 0}, {"ADD", 3}, {"ADD", 2}, {"DELETE", 3}};
   for (std::size_t row = 0; row < rows.size(); ++row) {
@@ -216,34 +218,34 @@ TEST_CASE("a command may answer something besides its events, and a repeat gets 
   const command_options named{.command_id = "reservation 1"};
   {
     runtime runtime{{.journal = open_store(folder.path())}};
-    const auto first = runtime.ask<Hall>("a", Reserve{4}, named);
+    const auto first = runtime.ask<Hall>("a", Reserve{4}, named, blocking);
     CHECK(first.result.number == "T1");
     CHECK(first.result.left == 6);
-    CHECK(runtime.ask<Hall>("a", Reserve{7}).rejected == rejection{"full"});
-    const auto none = runtime.ask<Hall>("a", Reserve{0});
+    CHECK(runtime.ask<Hall>("a", Reserve{7}, blocking).rejected == rejection{"full"});
+    const auto none = runtime.ask<Hall>("a", Reserve{0}, blocking);
     CHECK(none.events == 0);
     CHECK(none.result.number == "none");
   }
   runtime runtime{{.journal = open_store(folder.path())}};
-  const auto repeat = runtime.ask<Hall>("a", Reserve{4}, named);
+  const auto repeat = runtime.ask<Hall>("a", Reserve{4}, named, blocking);
   CHECK(repeat.repeated);
   CHECK(repeat.result.number == "T1");
   CHECK(repeat.result.left == 6);
-  CHECK(runtime.state<Hall>("a").state.taken == 4);
+  CHECK(runtime.state<Hall>("a", blocking).state.taken == 4);
 }
 
 TEST_CASE("a state at a moment is all that was recorded by then, ties included; before the first event it is empty") {
   auto now = std::make_shared<std::atomic<std::int64_t>>(1'000'000);
   const auto at = [](std::int64_t microseconds) { return timestamp{std::chrono::microseconds{microseconds}}; };
   runtime runtime{{.journal = memory_journal(), .bounds = {.snapshot_every_events = 2}, .clock = [now, at] { return at(*now); }}};
-  runtime.ask<Product>("1", Enrol{1});  // at 1,000,000
+  runtime.ask<Product>("1", Enrol{1}, blocking).value();  // at 1,000,000
   *now = 2'000'000;
-  runtime.ask<Product>("1", AddStock{10});  // both at 2,000,000
-  runtime.ask<Product>("1", AddStock{100});
+  runtime.ask<Product>("1", AddStock{10}, blocking).value();  // both at 2,000,000
+  runtime.ask<Product>("1", AddStock{100}, blocking).value();
   *now = 3'000'000;
-  runtime.ask<Product>("1", AddStock{1'000});
+  runtime.ask<Product>("1", AddStock{1'000}, blocking).value();
 
-  const auto count_at = [&](std::int64_t moment) { return runtime.state_at<Product>("1", at(moment)); };
+  const auto count_at = [&](std::int64_t moment) { return runtime.state_at<Product>("1", at(moment), blocking); };
   CHECK(count_at(999'999).version == version{0});
   CHECK_FALSE(count_at(999'999).state.enrolled);
   CHECK(count_at(1'000'000).state.count == 1);
@@ -257,23 +259,23 @@ TEST_CASE("a state at a moment is all that was recorded by then, ties included; 
 TEST_CASE("a state can be asked for by the business's own time, in which events need not be in order") {
   runtime runtime{{.journal = memory_journal()}};
   const auto day = [](int number) { return timestamp{std::chrono::days{number}}; };
-  runtime.ask<Product>("1", Enrol{0}, {.occurred_at = day(1)});
-  runtime.ask<Product>("1", AddStock{10}, {.occurred_at = day(5)});
-  runtime.ask<Product>("1", AddStock{100}, {.occurred_at = day(3)});  // told late
-  CHECK(runtime.state_at<Product>("1", as_occurred{day(4)}).state.count == 100);
-  CHECK(runtime.state_at<Product>("1", as_occurred{day(5)}).state.count == 110);
-  CHECK(runtime.state_at<Product>("1", as_occurred{day(0)}).version == version{0});
+  runtime.ask<Product>("1", Enrol{0}, {.occurred_at = day(1)}, blocking).value();
+  runtime.ask<Product>("1", AddStock{10}, {.occurred_at = day(5)}, blocking).value();
+  runtime.ask<Product>("1", AddStock{100}, {.occurred_at = day(3)}, blocking).value();  // told late
+  CHECK(runtime.state_at<Product>("1", as_occurred{day(4)}, blocking).state.count == 100);
+  CHECK(runtime.state_at<Product>("1", as_occurred{day(5)}, blocking).state.count == 110);
+  CHECK(runtime.state_at<Product>("1", as_occurred{day(0)}, blocking).version == version{0});
 }
 
 TEST_CASE("a version that does not exist yet is an error that says how far the aggregate has come") {
   runtime runtime{{.journal = memory_journal()}};
-  runtime.ask<Product>("1", Enrol{0});
-  const auto failure = failure_of([&] { runtime.state_at<Product>("1", version{9}); });
+  runtime.ask<Product>("1", Enrol{0}, blocking).value();
+  const auto failure = failure_of([&] { static_cast<void>(runtime.state_at<Product>("1", version{9}, blocking)); });
   CHECK(failure.kind() == errc::invalid_argument);
   CHECK(failure.detail() == "product/1 is at version 1; there is no version 9 yet");
-  CHECK(runtime.state_at<Product>("1", version{0}).version == version{0});
-  CHECK(runtime.state<Product>("never heard of").version == version{0});
-  CHECK(runtime.history<Product>("never heard of").events.empty());
+  CHECK(runtime.state_at<Product>("1", version{0}, blocking).version == version{0});
+  CHECK(runtime.state<Product>("never heard of", blocking).version == version{0});
+  CHECK(runtime.history<Product>("never heard of", blocking).events.empty());
 }
 
 TEST_CASE("past the bound the caller is told at once, or waits, as it chose") {
@@ -282,12 +284,12 @@ TEST_CASE("past the bound the caller is told at once, or waits, as it chose") {
   runtime.emplace(runtime_options{.journal = store, .in_flight_max = 2, .waiting_max = 1});
   auto first = runtime->ask<Product>("1", Enrol{}, asio::use_future);
   auto second = runtime->ask<Product>("2", Enrol{}, asio::use_future);
-  CHECK(failure_of([&] { runtime->ask<Product>("3", Enrol{}); }).kind() == errc::overloaded);
-  CHECK(failure_of([&] { runtime->history<Product>("3"); }).kind() == errc::overloaded);
+  CHECK(failure_of([&] { runtime->ask<Product>("3", Enrol{}, blocking).value(); }).kind() == errc::overloaded);
+  CHECK(failure_of([&] { static_cast<void>(runtime->history<Product>("3", blocking)); }).kind() == errc::overloaded);
 
   const command_options patient{.when_full = when_full::wait};
   auto third = runtime->ask<Product>("3", Enrol{}, patient, asio::use_future);
-  const auto fourth = failure_of([&] { runtime->ask<Product>("4", Enrol{}, patient); });
+  const auto fourth = failure_of([&] { runtime->ask<Product>("4", Enrol{}, patient, blocking).value(); });
   CHECK(fourth.kind() == errc::overloaded);
   CHECK(fourth.detail() == "1 commands wait for a place already");
   CHECK(runtime->in_flight() == 2);
@@ -297,7 +299,7 @@ TEST_CASE("past the bound the caller is told at once, or waits, as it chose") {
   CHECK(first.get().version == version{1});
   CHECK(second.get().version == version{1});
   CHECK(third.get().version == version{1});
-  runtime->drain();
+  runtime->drain(blocking);
   CHECK(runtime->in_flight() == 0);
 }
 
@@ -312,19 +314,20 @@ TEST_CASE("of answers that are posted together, one that throws, or stops the co
   };
   std::vector<teller> tellers;
   for (int number = 1; number <= 5; ++number) tellers.push_back({number, told, handler});
-  actors::answers_together::group answers;
-  for (auto& one : tellers) {
-    const auto complete = [](const actors::operation_ptr&) {};
-    actors::operation_ptr asked(new actors::command_operation<Product, Enrol, decltype(complete)>("1", Enrol{}, {}, complete));
-    answers.push_back({std::move(asked),
-                       [](actors::operation_ptr, void* to) {
-                         auto& one_of_them = *static_cast<teller*>(to);
-                         one_of_them.told.push_back(one_of_them.number);
-                         one_of_them.handler(one_of_them.number);
-                       },
-                       &one});
+  {
+    const detail::handler_executor executor(io.get_executor());
+    const actors::answers_together posted_at_its_end;
+    for (auto& one : tellers) {
+      executor.post(
+          detail::make_signal(),
+          [](actors::operation_ptr, void* to) {
+            auto& one_of_them = *static_cast<teller*>(to);
+            one_of_them.told.push_back(one_of_them.number);
+            one_of_them.handler(one_of_them.number);
+          },
+          &one);
+    }
   }
-  detail::post_together(&io, std::move(answers));
   SUBCASE("throws") {
     handler = [](int number) {
       if (number == 2) throw std::runtime_error("a handler's own");
@@ -350,7 +353,7 @@ TEST_CASE("a runtime ends while the threads that asked it for new products live 
   {
     runtime runtime{{.journal = memory_journal()}};
     asker = std::thread([&, may_end = go_on.get_future()] {
-      CHECK(runtime.ask<Product>("1", Enrol{}));
+      CHECK(runtime.ask<Product>("1", Enrol{}, blocking));
       asked.set_value();
       may_end.wait();
     });
@@ -364,10 +367,10 @@ TEST_CASE("a batch whose handler never runs goes with its io_context, also after
   asio::io_context io;
   {
     runtime runtime{{.journal = memory_journal()}};
-    runtime.ask<Product>("1", Enrol{});
+    runtime.ask<Product>("1", Enrol{}, blocking).value();
     runtime.ask_many<Product>(std::vector<addressed<AddStock>>{{"1", AddStock{1}}, {"none", AddStock{1}}},
-                              asio::bind_executor(io, [](const std::vector<batched_answer<>>&) { CHECK(false); }));
-    runtime.drain();
+                              asio::bind_executor(io, [](const std::vector<answer<>>&) { CHECK(false); }));
+    runtime.drain(blocking);
     CHECK(runtime.in_flight() == 0);
   }
 }
@@ -377,7 +380,7 @@ TEST_CASE("answers of one commit keep their order where they take different ways
   runtime runtime{{.journal = store}};
   asio::io_context io;
   std::vector<int> told;
-  for (const auto* id : {"1", "2"}) runtime.ask<Product>(id, Enrol{});
+  for (const auto* id : {"1", "2"}) runtime.ask<Product>(id, Enrol{}, blocking).value();
   for (int round = 0; round < 200; ++round) {
     told.clear();
     // What comes while the journal is busy with another product is one commit.
@@ -392,22 +395,22 @@ TEST_CASE("answers of one commit keep their order where they take different ways
                          asio::bind_executor(io, [&](const boost::system::error_code&, const answer<>&) { told.push_back(1); }));
     if (round % 2 == 0) {
       runtime.ask_many<Product>("1", std::vector(2, AddStock{1}),
-                                asio::bind_executor(io, [&](const std::vector<batched_answer<>>&) { told.push_back(2); }));
+                                asio::bind_executor(io, [&](const std::vector<answer<>>&) { told.push_back(2); }));
       io.run();
       CHECK(told == std::vector<int>{1, 2});
     } else {
       // Once the blocking call returns, the answer of what was decided before it waits for its context to run.
       if (round % 4 == 1) {
-        runtime.ask<Product>("1", AddStock{1});
+        runtime.ask<Product>("1", AddStock{1}, blocking).value();
       } else {
-        runtime.ask_many<Product>("1", std::vector(2, AddStock{1}));
+        static_cast<void>(runtime.ask_many<Product>("1", std::vector(2, AddStock{1}), blocking));
       }
       io.poll();
       CHECK(told == std::vector<int>{1});
     }
     opens.join();
     io.restart();
-    other.get();
+    other.get().value();
   }
 }
 
@@ -428,11 +431,11 @@ TEST_CASE("commands find their product, in their order, while products end and b
           last[product] = given.version;
         };
         const auto id = "p" + std::to_string(product) + "/" + std::to_string(thread);
-        if (command < products) runtime.ask<Product>(id, Enrol{});
+        if (command < products) runtime.ask<Product>(id, Enrol{}, blocking).value();
         if (command % 5 == 0) {
           runtime.ask_many<Product>(id, std::vector(3, AddStock{1}),
-                                    asio::bind_executor(io, [&, check](const std::vector<batched_answer<>>& all) {
-                                      for (const auto& one : all) one.code ? void(++failed) : check(one.answer);
+                                    asio::bind_executor(io, [&, check](const std::vector<answer<>>& all) {
+                                      for (const auto& one : all) one.failed() ? void(++failed) : check(one);
                                     }));
         } else {
           runtime.ask<Product>(id, AddStock{1},
@@ -485,9 +488,9 @@ TEST_CASE("waiting commands are all let in, whatever the threads do") {
   std::atomic<int> accepted{0};
   for (int thread = 0; thread < 8; ++thread) {
     threads.emplace_back([&, thread] {
-      runtime.ask<Product>(std::to_string(thread), Enrol{}, patient);
+      runtime.ask<Product>(std::to_string(thread), Enrol{}, patient, blocking).value();
       for (int command = 0; command < 500; ++command) {
-        accepted += static_cast<bool>(runtime.ask<Product>(std::to_string(thread), AddStock{1}, patient));
+        accepted += static_cast<bool>(runtime.ask<Product>(std::to_string(thread), AddStock{1}, patient, blocking));
       }
     });
   }
@@ -498,7 +501,7 @@ TEST_CASE("waiting commands are all let in, whatever the threads do") {
 
 TEST_CASE("commands that wait for a place are carried out in the order in which they came") {
   runtime runtime{{.journal = memory_journal(), .in_flight_max = 2}};
-  runtime.ask<Product>("1", Enrol{});
+  runtime.ask<Product>("1", Enrol{}, blocking).value();
   const command_options patient{.when_full = when_full::wait};
   std::vector<std::future<answer<>>> asked;
   for (int command = 0; command < 5'000; ++command) {
@@ -510,13 +513,13 @@ TEST_CASE("commands that wait for a place are carried out in the order in which 
 TEST_CASE("recoveries and looks into the past read beside a writer that is stuck, and no more at once than may") {
   const auto store = std::make_shared<gated_journal>(true);
   runtime runtime{{.journal = store, .bounds = {.live_aggregates_max = 1, .directories = 1, .recoveries_at_once_max = 3}}};
-  runtime.ask<Product>("1", Enrol{1});
-  runtime.ask<Product>("2", Enrol{2});  // there is room for one: 1 is not live any more
+  runtime.ask<Product>("1", Enrol{1}, blocking).value();
+  runtime.ask<Product>("2", Enrol{2}, blocking).value();  // there is room for one: 1 is not live any more
   store->set_open(false);
   auto stuck = runtime.ask<Product>("2", AddStock{1}, asio::use_future);
   store->wait_until_somebody_appends();
-  CHECK(runtime.history<Product>("1").events.size() == 1);
-  CHECK(runtime.state_at<Product>("2", version{1}).state.count == 2);
+  CHECK(runtime.history<Product>("1", blocking).events.size() == 1);
+  CHECK(runtime.state_at<Product>("2", version{1}, blocking).state.count == 2);
   CHECK(stuck.wait_for(0s) == std::future_status::timeout);
   store->set_open(true);
   CHECK(stuck.get().version == version{2});
@@ -526,7 +529,7 @@ TEST_CASE("recoveries and looks into the past read beside a writer that is stuck
     looks.push_back(runtime.state_at<Product>(std::to_string(product), version{0}, asio::use_future));
     looks.push_back(runtime.state<Product>(std::to_string(product), asio::use_future));
   }
-  for (auto& look : looks) look.get();
+  for (auto& look : looks) static_cast<void>(look.get());
   CHECK(store->most_reading() <= 3);
 }
 
@@ -535,7 +538,7 @@ TEST_CASE("a cold aggregate is recovered while the journal is stuck in an append
   runtime runtime{{.journal = store}};
   auto stuck = runtime.ask<Product>("1", Enrol{}, asio::use_future);
   store->wait_until_somebody_appends();
-  CHECK(runtime.state<Product>("2").version == version{0});
+  CHECK(runtime.state<Product>("2", blocking).version == version{0});
   store->set_open(true);
   CHECK(stuck.get().version == version{1});
 }
@@ -543,27 +546,28 @@ TEST_CASE("a cold aggregate is recovered while the journal is stuck in an append
 TEST_CASE("a command id that was first used by another kind of command is an error, not the end of the process") {
   runtime runtime{{.journal = memory_journal()}};
   const command_options named{.command_id = "a"};
-  runtime.ask<Hall>("a", Close{}, named);
-  const auto failure = failure_of([&] { runtime.ask<Hall>("a", Reserve{1}, named); });
+  runtime.ask<Hall>("a", Close{}, named, blocking).value();
+  const auto failure = failure_of([&] { runtime.ask<Hall>("a", Reserve{1}, named, blocking).value(); });
   CHECK(failure.kind() == errc::command_id_reused);
 }
 
 TEST_CASE("an unpacking that throws what is no exception is an error of the call that reads") {
   runtime runtime{{.journal = memory_journal()}};
-  runtime.ask<Hostile>("1", Close{});
+  runtime.ask<Hostile>("1", Close{}, blocking).value();
   Hostile::hostile = true;
-  CHECK(failure_of([&] { runtime.history<Hostile>("1"); }).kind() == errc::journal_unavailable);
-  CHECK(failure_of([&] { runtime.state_at<Hostile>("1", version{1}); }).kind() == errc::journal_unavailable);
+  CHECK(failure_of([&] { static_cast<void>(runtime.history<Hostile>("1", blocking)); }).kind() == errc::journal_unavailable);
+  CHECK(failure_of([&] { static_cast<void>(runtime.state_at<Hostile>("1", version{1}, blocking)); }).kind() ==
+        errc::journal_unavailable);
   Hostile::hostile = false;
-  CHECK(runtime.history<Hostile>("1").events.size() == 1);
+  CHECK(runtime.history<Hostile>("1", blocking).events.size() == 1);
 }
 
 TEST_CASE("a warning function that throws stops nothing") {
   const auto store = std::make_shared<gated_journal>(true);
   runtime runtime{{.journal = store, .on_warning = [](const std::string&) { throw 1; }}};
-  runtime.ask<Product>("1", Enrol{});
+  runtime.ask<Product>("1", Enrol{}, blocking).value();
   store->snapshots().save({"product", "2"}, version{3}, "no snapshot");
-  CHECK(runtime.ask<Product>("2", Enrol{}).version == version{1});
+  CHECK(runtime.ask<Product>("2", Enrol{}, blocking).version == version{1});
 }
 
 TEST_CASE("draining finishes what is in flight, and refuses what comes after") {
@@ -578,32 +582,32 @@ TEST_CASE("draining finishes what is in flight, and refuses what comes after") {
   store->set_open(true);
   drained.get();
   for (auto& one : asked) CHECK(one.get().version == version{1});
-  CHECK(failure_of([&] { runtime.ask<Product>("1", AddStock{1}); }).kind() == errc::draining);
-  CHECK(failure_of([&] { runtime.state_at<Product>("1", version{1}); }).kind() == errc::draining);
+  CHECK(failure_of([&] { runtime.ask<Product>("1", AddStock{1}, blocking).value(); }).kind() == errc::draining);
+  CHECK(failure_of([&] { static_cast<void>(runtime.state_at<Product>("1", version{1}, blocking)); }).kind() == errc::draining);
   CHECK(store.use_count() == 1);  // the runtime has let go of its journal
   CHECK(store->snapshots().latest({"product", "1"}, version::max()).has_value());
-  runtime.drain();  // a second time does nothing
+  runtime.drain(blocking);  // a second time does nothing
 }
 
 TEST_CASE("draining leaves no snapshot where none is wanted") {
   const std::shared_ptr<journal> store = memory_journal();
   runtime runtime{{.journal = store}};
-  runtime.ask<Product>("1", Enrol{});
-  runtime.drain(drain_snapshots::no);
+  runtime.ask<Product>("1", Enrol{}, blocking).value();
+  runtime.drain(drain_snapshots::no, blocking);
   CHECK_FALSE(store->snapshots().latest({"product", "1"}, version::max()).has_value());
 }
 
 TEST_CASE("many threads on one aggregate: every command is carried out once, one at a time") {
   const temporary_folder folder;
   runtime runtime{{.journal = open_store(folder.path())}};
-  runtime.ask<Product>("1", Enrol{0});
+  runtime.ask<Product>("1", Enrol{0}, blocking).value();
   std::vector<std::thread> threads;
   std::mutex mutex;
   std::vector<std::uint64_t> versions;
   for (int thread = 0; thread < 8; ++thread) {
     threads.emplace_back([&] {
       for (int command = 0; command < 200; ++command) {
-        const auto added = runtime.ask<Product>("1", AddStock{1});
+        const auto added = runtime.ask<Product>("1", AddStock{1}, blocking);
         std::lock_guard lock(mutex);
         versions.push_back(added.version.value);
       }
@@ -613,7 +617,7 @@ TEST_CASE("many threads on one aggregate: every command is carried out once, one
   std::sort(versions.begin(), versions.end());
   REQUIRE(versions.size() == 1'600);
   for (std::size_t place = 0; place < versions.size(); ++place) REQUIRE(versions[place] == place + 2);
-  CHECK(runtime.state<Product>("1").state.count == 1'600);
+  CHECK(runtime.state<Product>("1", blocking).state.count == 1'600);
 }
 
 TEST_CASE("an option that is out of its range is an error that names it and its range") {
@@ -629,12 +633,13 @@ TEST_CASE("an option that is out of its range is an error that names it and its 
 
 TEST_CASE("an id that is too long is refused before anything is done with it") {
   runtime runtime{{.journal = memory_journal()}};
-  const auto failure = failure_of([&] { runtime.ask<Product>(std::string(limits::id_bytes_max + 1, 'x'), Enrol{}); });
+  const auto failure =
+      failure_of([&] { runtime.ask<Product>(std::string(limits::id_bytes_max + 1, 'x'), Enrol{}, blocking).value(); });
   CHECK(failure.kind() == errc::invalid_argument);
-  CHECK(runtime.ask<Product>(std::string(limits::id_bytes_max, 'x'), Enrol{}).version == version{1});
-  CHECK(runtime.ask<Product>("", Enrol{}).version == version{1});
-  const command_options heavy{.who = std::string(limits::metadata_field_bytes_max + 1, 'x')};
-  CHECK(failure_of([&] { runtime.ask<Product>("1", Enrol{}, heavy); }).kind() == errc::invalid_argument);
+  CHECK(runtime.ask<Product>(std::string(limits::id_bytes_max, 'x'), Enrol{}, blocking).version == version{1});
+  CHECK(runtime.ask<Product>("", Enrol{}, blocking).version == version{1});
+  const command_options heavy{.principal = std::string(limits::metadata_field_bytes_max + 1, 'x')};
+  CHECK(failure_of([&] { runtime.ask<Product>("1", Enrol{}, heavy, blocking).value(); }).kind() == errc::invalid_argument);
 }
 
 }  // namespace cairn::tests

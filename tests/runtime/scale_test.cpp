@@ -48,24 +48,24 @@ TEST_CASE("a history of 100,000 events is recovered from its snapshot, read whol
   constexpr int events = 100'000;
   {
     runtime runtime{{.journal = open_store(folder.path())}};
-    runtime.ask<Product>("1", Enrol{});
+    runtime.ask<Product>("1", Enrol{}, blocking).value();
     const int accepted = in_window(events - 1, [&](int, asio::io_context& io, auto done) {
       runtime.ask<Product>("1", AddStock{1}, asio::bind_executor(io, [done](boost::system::error_code code, answer<> answer) {
                              done(!code && answer);
                            }));
     });
     REQUIRE(accepted == events - 1);
-    runtime.drain(drain_snapshots::no);
+    runtime.drain(drain_snapshots::no, blocking);
     CHECK(runtime.statistics().snapshots_saved <= events / 500);
     CHECK(runtime.statistics().failed_snapshots == 0);
   }
   runtime runtime{{.journal = open_store(folder.path())}};
-  CHECK(runtime.state<Product>("1").state.count == events - 1);
+  CHECK(runtime.state<Product>("1", blocking).state.count == events - 1);
   CHECK(runtime.statistics().events_recovered == 0);  // the last boundary is the end
   for (const std::uint64_t at : {1ULL, 499ULL, 500ULL, 501ULL, 77'777ULL, 100'000ULL}) {
-    CHECK(runtime.state_at<Product>("1", version{at}).state.count == static_cast<Count>(at) - 1);
+    CHECK(runtime.state_at<Product>("1", version{at}, blocking).state.count == static_cast<Count>(at) - 1);
   }
-  const auto whole = runtime.history<Product>("1").events;
+  const auto whole = runtime.history<Product>("1", blocking).events;
   REQUIRE(whole.size() == events);
   for (std::size_t place = 0; place < whole.size(); ++place) REQUIRE(whole[place].version == version{place + 1});
 }

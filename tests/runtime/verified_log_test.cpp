@@ -1,5 +1,6 @@
 // Snapshots whose state their events make are counted, those that recovery passes over as well, and one that is wrong is named.
 #include <cairn/memory_journal.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/store.hpp>
 #include <cairn/verified_log.hpp>
@@ -79,16 +80,16 @@ public:
       for (int product = 0; product < 10; ++product) {
         const auto id = std::to_string(product);
         if (event == 0) {
-          runtime.ask<Product>(id, Enrol{product});
+          runtime.ask<Product>(id, Enrol{product}, blocking).value();
         } else {
-          runtime.ask<Product>(id, AddStock{event + product});
+          runtime.ask<Product>(id, AddStock{event + product}, blocking).value();
         }
-        runtime.ask<Shelf>(id, AddStock{event});
-        runtime.ask<Rate>(id, AddStock{event});
-        runtime.ask<Forgetful>(id, AddStock{event});
+        runtime.ask<Shelf>(id, AddStock{event}, blocking).value();
+        runtime.ask<Rate>(id, AddStock{event}, blocking).value();
+        runtime.ask<Forgetful>(id, AddStock{event}, blocking).value();
       }
     }
-    runtime.drain(drain_snapshots::yes);
+    runtime.drain(drain_snapshots::yes, blocking);
   }
 
   journal& store() { return *store_; }
@@ -266,8 +267,8 @@ TEST_CASE("a store that a runtime is writing to is verified meanwhile") {
   std::thread writer([&] {
     for (int event = 0; event < 3'000; ++event) {
       const auto id = std::to_string(event % 7);
-      if (event < 7) runtime.ask<Product>(id, Enrol{});
-      runtime.ask<Product>(id, AddStock{1});
+      if (event < 7) runtime.ask<Product>(id, Enrol{}, blocking).value();
+      runtime.ask<Product>(id, AddStock{1}, blocking).value();
     }
     done = true;
   });
@@ -279,7 +280,7 @@ TEST_CASE("a store that a runtime is writing to is verified meanwhile") {
   writer.join();
   products.catch_up(*store);
   CHECK(products.states().through() == store->last());
-  runtime.drain(drain_snapshots::yes);
+  runtime.drain(drain_snapshots::yes, blocking);
   verified_log<Product> at_rest;
   at_rest.catch_up(*store);
   CHECK(at_rest.compared() == 14);

@@ -77,8 +77,8 @@ MUTATIONS = [
     Mutation("expected_version_of_what_is_durable", AGGREGATE, [(
         "  if (!options.expected.admits(version_)) {", "  if (!options.expected.admits(answers_->durable())) {")]),
     Mutation("deadline_called_certain", OPERATION, [(
-        "  const bool surely_not = before == stage::waiting && options().command_id.empty();",
-        "  const bool surely_not = true;")]),
+        "  const bool certain = changes_nothing() || (before == stage::waiting && options().command_id.empty());",
+        "  const bool certain = true;")]),
     Mutation("snapshot_before_durable", AGGREGATE, [
         ("!taken_snapshots_.empty() && taken_snapshots_.front().at <= durable)", "!taken_snapshots_.empty())"),
         ("!waiting_.empty()) decide(waiting_.pop(), shared_.now());",
@@ -109,7 +109,7 @@ MUTATIONS = [
     Mutation("result_not_wanted_that_is_needed", PENDING, [("  results_wanted_ = true;\n  return false;", "  return false;")]),
     Mutation("rest_not_handed_over", PENDING, [(
         "  return !waiting_.empty() && waiting_.front().after <= durable();", "  return false;")], "unit_tests"),
-    Mutation("operation_completed_twice", OPERATION, [("  if (!first) return;\n", "  (void)first;\n")]),
+    Mutation("operation_completed_twice", OPERATION, [("  if (!first) return;\n", "  (void)first;\n")], "unit_tests"),
     Mutation("place_not_given_back", OPERATION, [(
         "  asked->leave();  // before it is delivered", "  if (first) asked->leave();  // before it is delivered")],
              "actor_tests"),

@@ -3,6 +3,7 @@
 #include "settings.hpp"
 #include "simulation/workload.hpp"
 
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/simulate.hpp>
 
 #include <doctest/doctest.h>
@@ -207,7 +208,7 @@ struct Tally {
   MSGPACK_DEFINE_MAP(count)
   bool operator==(const Tally&) const = default;
   decision<Event, Count> decide(const Take& take) const {
-    if (take.count == 0) return {nothing, count};
+    if (take.count == 0) return {cairn::accepted, count};
     return {std::vector<Event>(static_cast<std::size_t>(take.count), StockAdded{1, {}}), count + take.count};
   }
   void evolve(const StockAdded& event) noexcept { count += event.count; }

@@ -14,6 +14,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
 
@@ -148,7 +149,7 @@ void ask_with_repeat(runtime& runtime, client& self, std::size_t product) {
   auto expected = stored::never;
   for (int attempt = 0; attempt < 3; ++attempt) {
     try {
-      const auto got = runtime.ask<Product>(id_of(product), AddStock{1, asked.tag}, options);
+      const auto got = runtime.ask<Product>(id_of(product), AddStock{1, asked.tag}, options, blocking);
       self.not_before(known + 1, got.version);
       expected = stored::once;
       break;
@@ -202,25 +203,25 @@ batch make_batch(client& self) {
   return made;
 }
 
-void take_batch(client& self, const batch& asked, const std::vector<batched_answer<>>& got) {
+void take_batch(client& self, const batch& asked, const std::vector<answer<>>& got) {
   std::map<std::size_t, version> last;
   if (got.size() != asked.calls.size()) ++self.counts.answered_wrongly;
   for (std::size_t place = 0; place < got.size(); ++place) {
-    const auto& [code, answer] = got[place];
-    if (!code) {
+    const auto& answer = got[place];
+    if (!answer.failed()) {
       auto& before = last[asked.products[place]];
       self.not_before(before + 1, answer.version);
       self.not_before(asked.known[place] + 1, answer.version);
       before = answer.version;
     }
-    asked.calls[place]->answered(by_answer(code, answer));
+    asked.calls[place]->answered(by_answer(make_asio_code(answer.code), answer));
   }
 }
 
 void ask_many(runtime& runtime, client& self) {
   auto asked = make_batch(self);
   auto commands = std::move(asked.commands);
-  if (self.random.chance(0.5)) return take_batch(self, asked, runtime.ask_many<Product>(std::move(commands)));
+  if (self.random.chance(0.5)) return take_batch(self, asked, runtime.ask_many<Product>(std::move(commands), blocking));
   runtime.ask_many<Product>(
       std::move(commands),
       asio::bind_executor(self.executor, [&self, asked = std::move(asked)](const auto& got) { take_batch(self, asked, got); }));
@@ -240,7 +241,7 @@ void look(runtime& runtime, client& self, std::size_t product) {
   case 2: runtime.history<Product>(id_of(product), {version{1}, version{9}}, asio::bind_executor(self.executor, done)); break;
   default:
     try {
-      const auto seen = runtime.state<Product>(id_of(product));
+      const auto seen = runtime.state<Product>(id_of(product), blocking);
       self.not_before(known, seen.version);
     } catch (const error&) {
       // Refused, or it cannot be recovered now.
@@ -375,12 +376,12 @@ private:
   void drain(runtime& runtime, client& self) {
     if (how_ == ending::destroyed) return;
     ++counts_.drains;
-    if (how_ != ending::drained_in_background) return runtime.drain();
+    if (how_ != ending::drained_in_background) return runtime.drain(blocking);
     auto& asked = self.next_call();
     runtime.drain(asio::bind_executor(self.executor, [&asked](auto) { asked.answered(stored::never); }));
   }
 
-  void count(const actors::counters& counted) {
+  void count(const runtime_statistics& counted) {
     counts_.faults += counted.failed_commits + counted.failed_recoveries + counted.failed_snapshots;
     counts_.passivations += counted.passivations;
     counts_.recoveries += counted.recoveries;
@@ -433,7 +434,7 @@ TEST_CASE(
   tally counts;
   {
     runtime runtime{{.journal = journal}};
-    for (std::size_t product = 0; product < products; ++product) runtime.ask<Product>(id_of(product), Enrol{});
+    for (std::size_t product = 0; product < products; ++product) runtime.ask<Product>(id_of(product), Enrol{}, blocking).value();
   }
   for (std::uint64_t number = 0; number < rounds; ++number) {
     constexpr std::array endings{ending::destroyed, ending::drained, ending::drained_in_background, ending::drained_twice};

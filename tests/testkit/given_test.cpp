@@ -1,6 +1,7 @@
 // Stories of aggregates: each kind of mismatch is caught and told readably, and aggregates that are wrong in one thing are found.
 #include "reported.hpp"
 
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/given.hpp>
 
 #include <cstdint>
@@ -113,7 +114,7 @@ struct Tank {
 
   Decision decide(const Fill& fill) const {
     if (litres + fill.litres > 10) return reject("too_much");
-    if (fill.litres == 0) return nothing;
+    if (fill.litres == 0) return cairn::accepted;
     return Filled{fill.litres};
   }
   Decision decide(const FillTwice&) const { return std::vector<Event>{Filled{1}, Filled{2, {"a", "b"}}}; }
@@ -122,14 +123,14 @@ struct Tank {
   Decision decide(const Weather&) const { return Weathered{1}; }
   Decision decide(const Rust&) const { return Rusted{}; }
   Decision decide(const Flood&) const { return std::vector<Event>(limits::events_per_decision_max + 1, Emptied{}); }
-  Decision decide(const Leave&) const { return nothing; }
+  Decision decide(const Leave&) const { return cairn::accepted; }
   Decision decide(const Explode&) const { throw std::runtime_error("too hot"); }
   Decision decide(const Burst&) const { throw 7; }
   Decision decide(const FillBlindly& fill) const { return Filled{fill.litres}; }
-  decision<Event, Level> decide(const LookAtLevel&) const { return {nothing, Level{litres, litres < 3}}; }
-  decision<Event, Weight> decide(const Weigh&) const { return {nothing, Weight{litres, 5}}; }
+  decision<Event, Level> decide(const LookAtLevel&) const { return {cairn::accepted, Level{litres, litres < 3}}; }
+  decision<Event, Weight> decide(const Weigh&) const { return {cairn::accepted, Weight{litres, 5}}; }
   decision<Event, std::string> decide(const Recite&) const {
-    return {nothing, std::string(limits::metadata_field_bytes_max, 'a')};
+    return {cairn::accepted, std::string(limits::metadata_field_bytes_max, 'a')};
   }
   decision<Event, int> decide(const Pour& pour) const {
     if (pour.litres > 10) return reject("too_much");

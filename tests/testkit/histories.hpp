@@ -4,6 +4,7 @@
 // anew.
 #pragma once
 
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/aggregate_model.hpp>
 
 #include <algorithm>
@@ -81,9 +82,9 @@ private:
       made.emplace(state.decide(command));
     } catch (const std::exception&) { return testkit::not_stored{errc::decide_failed}; }
     const auto& decision = *made;
-    if (decision.rejected()) return testkit::rejected{decision.rejected()->reason, version};
+    if (decision.rejected()) return testkit::rejected{decision.rejected()->code, version};
     testkit::accepted answer;
-    if constexpr (!std::is_void_v<typename decision_type::result_type>) codec::encode(answer.result, decision.result());
+    if constexpr (!std::is_void_v<typename decision_type::result_type>) cairn::detail::encode(answer.result, decision.result());
     for (const auto& event : decision.events()) {
       evolve(state, event);
       ++version.value;

@@ -42,14 +42,14 @@ TEST_CASE("A command is a line with all that it brought along; an unknown outcom
       R"({"client":1,"aggregate":"7","call":-10,"return":null,"input":{"command":"Enrol","data":{"count":3},"command_id":"c-1",)"
       R"("expected":0,"retried":true},"output":null})"
       "\n");
-  CHECK(line(asked{stock::AddStock{2}}, accepted{version{2}, 1}) ==
+  CHECK(line(asked{stock::AddStock{2}}, testkit::accepted{version{2}, 1}) ==
         R"({"client":1,"aggregate":"7","call":-10,"return":12,"input":{"command":"AddStock","data":2,"command_id":"",)"
         R"("expected":null,"retried":false},"output":{"accepted":{"version":2,"events":1,"repeated":false}}})"
         "\n");
 }
 
 TEST_CASE("Each output has its own form") {
-  CHECK(output_of(accepted{version{18446744073709551615u}, 2, true, "not shown"}) ==
+  CHECK(output_of(testkit::accepted{version{18446744073709551615u}, 2, true, "not shown"}) ==
         R"({"accepted":{"version":18446744073709551615,"events":2,"repeated":true}})");
   CHECK(output_of(rejected{"no \"more\"", version{4}}) == R"({"rejected":{"reason":"no \"more\"","version":4}})");
   CHECK(output_of(conflict{version{5}}) == R"({"conflict":{"stands":5}})");

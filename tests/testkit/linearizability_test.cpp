@@ -3,6 +3,7 @@
 
 #include "settings.hpp"
 
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/aggregate_model.hpp>
 #include <cairn/testkit/linearizability.hpp>
 
@@ -87,7 +88,7 @@ struct Tally {
   bool operator==(const Tally&) const = default;
 
   cairn::decision<Event, int> decide(const Add& add) const {
-    if (add.times == 0) return {nothing, total};
+    if (add.times == 0) return {cairn::accepted, total};
     return {std::vector<Event>(static_cast<std::size_t>(add.times), Added{add.count}), total + add.times * add.count};
   }
   cairn::decision<Event> decide(const Take& take) const {
@@ -105,7 +106,7 @@ using asked = command_asked<Add, Take>;
 
 std::string packed(int result) {
   std::string bytes;
-  codec::encode(bytes, result);
+  cairn::detail::encode(bytes, result);
   return bytes;
 }
 

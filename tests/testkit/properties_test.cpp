@@ -1,6 +1,7 @@
 // Properties of aggregates: right ones pass, and each that is wrong in one thing is found, and told by its shortest story.
 #include "reported.hpp"
 
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/properties.hpp>
 
 #include <array>

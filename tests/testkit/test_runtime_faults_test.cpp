@@ -282,8 +282,8 @@ TEST_CASE("a world may end with calls in taps, in mailboxes, in recovery and in 
 TEST_CASE("behind a drain nobody is live, taps keep nothing, and looks find nothing") {
   test_runtime world;
   world.ask<Product>("1", Enrol{5});
-  world.runtime().drain();
-  world.runtime().drain();  // once more does nothing
+  world.runtime().drain(blocking);
+  world.runtime().drain(blocking);  // once more does nothing
   for (const auto& who : {aggregate<Product>("1"), recoverer_of<Product>("1"), reader_of<Product>("1"),
                           directory_of<Product>("1"), journal_actor(), snapshot_writer()}) {
     CHECK_FALSE(world.is_live(who));
@@ -300,10 +300,10 @@ TEST_CASE("a drain gets stuck on its own messages as on those of commands, and g
   world.ask<Product>("2", Enrol{5});
   world.run();
   auto leaving = world.hold<actors::passivate>(aggregate<Product>("1"));
-  CHECK_THROWS_AS(world.runtime().drain(), std::logic_error);
+  CHECK_THROWS_AS(world.runtime().drain(blocking), std::logic_error);
   CHECK_FALSE(world.is_live(aggregate<Product>("2")));
   leaving.release();
-  world.runtime().drain();
+  world.runtime().drain(blocking);
   CHECK(world.journal().counts().saved == std::vector<std::uint64_t>{1, 1});
 }
 
@@ -330,19 +330,19 @@ TEST_CASE("a handler may step the world, and may drain it while it drains") {
                                  const auto next = world.ask<Product>("1", AddStock{1});
                                  world.run();
                                  added = next.accepted();
-                                 world.runtime().drain();
+                                 world.runtime().drain(blocking);
                                }));
   world.run();
   CHECK(added);
-  world.runtime().drain();
+  world.runtime().drain(blocking);
 
   test_runtime other;
   bool answered = false;
   other.runtime().ask<Product>("1", Enrol{5}, boost::asio::bind_executor(other.executor(), [&](auto, auto) {
-                                 other.runtime().drain();
+                                 other.runtime().drain(blocking);
                                  answered = true;
                                }));
-  other.runtime().drain();
+  other.runtime().drain(blocking);
   other.run();
   CHECK(answered);
 }

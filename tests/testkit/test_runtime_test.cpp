@@ -506,7 +506,7 @@ TEST_CASE("a batch that is held goes on when it is released, behind what came me
   batches.release();
   world.run();
   REQUIRE(batch.answered());
-  for (std::size_t place = 0; place < 3; ++place) CHECK((*batch)[place].answer.version == version{place + 3});
+  for (std::size_t place = 0; place < 3; ++place) CHECK((*batch)[place].version == version{place + 3});
 }
 
 TEST_CASE("a batch that is dropped on one of its ways is answered, and says which of its commands were abandoned") {
@@ -523,7 +523,7 @@ TEST_CASE("a batch that is dropped on one of its ways is answered, and says whic
   world.run();
   REQUIRE(batch->size() == 4);
   for (const std::size_t place : {0, 2}) CHECK((*batch)[place].code == errc::abandoned);
-  for (const std::size_t place : {1, 3}) CHECK((*batch)[place].answer.version == version{place / 2 + 2});
+  for (const std::size_t place : {1, 3}) CHECK((*batch)[place].version == version{place / 2 + 2});
   CHECK(world.runtime().in_flight() == 0);
 }
 
@@ -541,9 +541,9 @@ TEST_CASE("a batch is taken out of one mailbox, and injected into another in par
   world.inject(aggregate<Product>("1"), actors::perform{taken.what[1]});
   world.run();
   REQUIRE(batch->size() == 3);
-  CHECK((*batch)[0].answer.version == version{3});
-  CHECK((*batch)[1].answer.version == version{4});
-  CHECK((*batch)[2].answer.version == version{2});
+  CHECK((*batch)[0].version == version{3});
+  CHECK((*batch)[1].version == version{4});
+  CHECK((*batch)[2].version == version{2});
 }
 
 // -- the user's own service
@@ -627,7 +627,7 @@ TEST_CASE("calls beyond the places in flight are refused, or wait for one") {
 TEST_CASE("a drain finishes what is in flight, leaves snapshots, and refuses what comes later") {
   test_runtime world;
   const auto enrolled = world.ask<Product>("1", Enrol{5});
-  world.runtime().drain();
+  world.runtime().drain(blocking);
   const auto late = world.ask<Product>("1", AddStock{1});
   world.run();
   CHECK(enrolled.accepted());
@@ -640,7 +640,7 @@ TEST_CASE("a drain lets time pass as far as it needs to") {
   world.delay<actors::append_result>(aggregate<Product>("1"), 10min);
   const auto before = world.now();
   const auto enrolled = world.ask<Product>("1", Enrol{5});
-  world.runtime().drain(drain_snapshots::no);
+  world.runtime().drain(drain_snapshots::no, blocking);
   world.run();
   CHECK(enrolled.accepted());
   CHECK(world.now() == before + 10min);
@@ -650,10 +650,10 @@ TEST_CASE("a drain that waits for a held message says so, and ends once that is 
   test_runtime world;
   auto acknowledgements = world.hold<actors::append_result>(aggregate<Product>("1"));
   const auto enrolled = world.ask<Product>("1", Enrol{5}, {.deadline = timestamp::max()});
-  CHECK_THROWS_WITH_AS(world.runtime().drain(), "drain() would wait for ever: a message that it needs is held, or was dropped",
-                       std::logic_error);
+  CHECK_THROWS_WITH_AS(world.runtime().drain(blocking),
+                       "drain() would wait for ever: a message that it needs is held, or was dropped", std::logic_error);
   acknowledgements.release();
-  world.runtime().drain();
+  world.runtime().drain(blocking);
   world.run();
   CHECK(enrolled.accepted());
 }

@@ -3,6 +3,7 @@
 #include "stores.hpp"
 
 #include <cairn/codec.hpp>
+#include <cairn/msgpack.hpp>
 
 #include <bit>
 #include <cmath>
@@ -88,14 +89,14 @@ TEST_CASE("every optional field of a record comes back, and one that is absent s
   events[0].options.command_id = "order 77/1";
   events[1].options.correlation_id = "order 77";
   events[2].options.causation_id = "command 1";
-  events[3].options.who = "Zoë";
-  events[4].options.keys = {{"shop", "north"}, {"shop", "again"}, {"", ""}, {std::string("\xff\0", 2), "\x80"}};
+  events[3].options.principal = "Zoë";
+  events[4].options.metadata = {{"shop", "north"}, {"shop", "again"}, {"", ""}, {std::string("\xff\0", 2), "\x80"}};
   events[5].options.occurred_at = timestamp{std::chrono::microseconds{1}};
   events[6].options.expected = expected_version::exactly(version{6});
   events[7].result = "\xa3yes";
   events[8] = events[4];
   events[8].options.command_id = "all";
-  events[8].options.who = "\xc0";
+  events[8].options.principal = "\xc0";
   events[8].options.occurred_at = timestamp{};
   events[8].options.expected = expected_version::exactly(version{8});
   events[8].result = "no msgpack";
@@ -208,7 +209,7 @@ struct Dispatched {
 
 std::string payload_of(const Dispatched& event) {
   std::string payload;
-  codec::encode(payload, event);
+  cairn::detail::encode(payload, event);
   return payload;
 }
 

@@ -94,7 +94,7 @@ inline void append_many(journal& store, std::uint64_t events) {
 inline void append_few(journal& store) {
   event first;
   first.options.command_id = "enrol";
-  first.options.keys = {{"shop", "north"}};
+  first.options.metadata = {{"shop", "north"}};
   append(store, {first});
   append_frames(store, first.stream, 2, frame_of(first, version{2}, 0, 2) + frame_of(first, version{3}, 1, 2));
   event other;

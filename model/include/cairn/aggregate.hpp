@@ -5,6 +5,7 @@
 
 #include <cairn/codec.hpp>
 #include <cairn/decision.hpp>
+#include <cairn/error.hpp>
 #include <cairn/limits.hpp>
 #include <cairn/record.hpp>
 
@@ -95,29 +96,66 @@ struct event_names<std::variant<Es...>> {
 
 }  // namespace detail
 
-/// Says in a sentence which of an aggregate's duties is missing. Costs nothing when none is.
+namespace detail {
+
+/// Requires of a stored type, an event or a state, that bytes can be made of it. The compiler names it as `T`.
+template <class T>
+consteval void require_codec() {
+  static_assert(Encodable<T>,
+                "cairn: this event or state has no codec: include <cairn/msgpack.hpp> where it is defined, and name its "
+                "fields by MSGPACK_DEFINE_MAP(...); or specialise cairn::codec for it");
+  if constexpr (requires { codec<T>::names_its_fields; }) {
+    static_assert(codec<T>::names_its_fields,
+                  "cairn: this event or state has fields and does not name them: add MSGPACK_DEFINE_MAP(field, ...) to it, or "
+                  "specialise cairn::codec for it");
+  }
+}
+
+/// Requires of aggregate `A` what event `E` needs. The compiler names both.
+template <class A, class E>
+consteval void require_event() {
+  static_assert(Event<E>,
+                "cairn: each event is copyable, default-constructible, and has `static constexpr std::string_view type`");
+  static_assert(
+      requires(A & state, const E& event) { state.evolve(event); },
+      "cairn: the aggregate has no `void evolve(const E&) noexcept` for this event E");
+  static_assert(EvolvesWith<A, E>,
+                "cairn: the aggregate's `void evolve(const E&) noexcept` for this event E must be noexcept: what has happened "
+                "cannot be refused");
+  require_codec<E>();
+}
+
+template <class A, class V>
+struct require_events;
+template <class A, class... Es>
+struct require_events<A, std::variant<Es...>> {
+  static consteval void check() { (require_event<A, Es>(), ...); }
+};
+
+}  // namespace detail
+
+/// Requires that `A` is an aggregate: fails to compile with a sentence that says what is missing, and costs nothing else.
 template <class A>
 consteval void require_aggregate() {
   static_assert(std::copyable<A> && std::default_initializable<A>,
-                "cairn: an aggregate is copyable, and its default constructor gives the state before the first event");
+                "cairn: an aggregate is copyable, and its default constructor makes the state before the first event");
   static_assert(detail::HasCategory<A>,
                 "cairn: an aggregate has `static constexpr std::string_view category`, its type's name on disk");
   static_assert(
       requires { typename A::Event; },
       "cairn: an aggregate has `using Event = std::variant<...>` of the events that can happen to it");
-  static_assert(detail::HasEvents<A>,
-                "cairn: each event is copyable, default-constructible, and has `static constexpr std::string_view type`");
+  static_assert(detail::is_variant<typename A::Event>::value,
+                "cairn: an aggregate's `Event` is a std::variant<...>, also of one event");
+  detail::require_events<A, typename A::Event>::check();
   static_assert(detail::event_names<typename A::Event>::distinct(),
                 "cairn: two events of one aggregate have the same `type` name");
   static_assert(detail::event_names<typename A::Event>::storable(), "cairn: an event's `type` name has 1 to 255 bytes");
   static_assert(!std::string_view(A::category).empty() && std::string_view(A::category).size() <= limits::category_bytes_max,
                 "cairn: an aggregate's `category` has 1 to 255 bytes");
-  static_assert(detail::Evolves<A>,
-                "cairn: an aggregate has `void evolve(const E&) noexcept` for each of its events; noexcept, because what has "
-                "happened cannot be refused");
+  detail::require_codec<A>();
 }
 
-/// Says in a sentence what is missing for `A` to take command `C`.
+/// Requires that `A` decides command `C`, as require_aggregate() does.
 template <class A, class C>
 consteval void require_command() {
   require_aggregate<A>();
@@ -126,8 +164,8 @@ consteval void require_command() {
       "cairn: the aggregate has no `decide(const Command&)` for this command");
   static_assert(
       requires(const A& state, const C& command) { state.decide(command); },
-      "cairn: `decide` is const: it decides what shall happen, and evolve makes it so");
-  static_assert(CommandOf<C, A>, "cairn: `decide` gives a cairn::decision<Event> over the aggregate's own events");
+      "cairn: `decide` must be const: it returns events, and evolve applies them");
+  static_assert(CommandOf<C, A>, "cairn: `decide` must return a cairn::decision<Event> over the aggregate's own events");
 }
 
 /// The schema version of an event or a state: its `schema_version`, or 1.
@@ -157,21 +195,16 @@ A fold(std::span<const typename A::Event> events) {
 namespace detail {
 
 [[noreturn]] void throw_unknown_event(const record_view& record, std::string_view why);
+[[noreturn]] void throw_unreadable_version(const record_view& record, std::uint32_t current);
 
 template <Event E>
 E decode_event(const record_view& record) {
   constexpr auto current = schema_version_of<E>();
-  if (record.schema_version == current) return codec::decode<E>(record.payload);
-  if constexpr (requires(std::uint32_t from, const msgpack::object& old) {
-                  { E::upcast(from, old) } -> std::same_as<E>;
-                }) {
-    if (record.schema_version < current) {
-      return codec::with_object(record.payload,
-                                [&](const msgpack::object& old) { return E::upcast(record.schema_version, old); });
-    }
+  if (record.schema_version == current) return codec<E>::decode(record.payload);
+  if constexpr (requires { codec<E>::upcast(record.schema_version, record.payload); }) {
+    if (record.schema_version < current) return codec<E>::upcast(record.schema_version, record.payload);
   }
-  throw_unknown_event(record, "no way to read that schema version; this program writes version " + std::to_string(current) +
-                                  (record.schema_version < current ? " and has no `upcast` for the event" : ""));
+  throw_unreadable_version(record, current);
 }
 
 template <Event E>
@@ -214,7 +247,7 @@ auto use_event(const record_view& record, Use use) {
 }  // namespace detail
 
 /// Reads a record's payload as an event of `A`. An older schema version goes through the event's
-/// `static E upcast(std::uint32_t from, const msgpack::object& old)`, where it has one.
+/// `static E upcast(std::uint32_t from, const msgpack::object& old)`, or its codec's, if it has one.
 /// Throws error(errc::unknown_event) naming type, schema version, aggregate, version and position; also where the payload is
 /// not what the type says.
 template <Aggregate A>

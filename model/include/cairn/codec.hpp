@@ -1,61 +1,52 @@
-// Values to msgpack bytes and back. The only place that knows how msgpack is driven.
+// How a value becomes bytes and back. <cairn/msgpack.hpp> is the usual way; another format is a specialisation.
 #pragma once
 
-#include <cairn/detail/field_reader.hpp>
-#include <cairn/detail/msgpack_parse.hpp>
-#include <cairn/error.hpp>
-
-#include <msgpack.hpp>
-
+#include <concepts>
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <utility>
 
-namespace cairn::codec {
+namespace cairn {
 
-/// Appends `value` to `out`; a type without fields is an empty map. Throws what the type's own packing throws.
+/// Encodes and decodes `T`: an event, a state, or the typed result of a command. <cairn/msgpack.hpp> defines it for
+/// types with MSGPACK_DEFINE_MAP. Specialise it for a type of another format:
+///
+///     template <>
+///     struct cairn::codec<Opened> {
+///       static void encode(std::string& out, const Opened& value);  // appends to `out`
+///       static Opened decode(std::string_view bytes);               // throws error(errc::corrupt_record)
+///     };
+///
+/// Optional: `static T upcast(std::uint32_t from, std::string_view bytes)` reads an older schema version of an event.
+/// Thread safety: both are called from several threads at once.
+template <class T>
+struct codec;
+
+/// A type with a codec.
+template <class T>
+concept Encodable = requires(std::string& out, const T& value, std::string_view bytes) {
+  codec<T>::encode(out, value);
+  { codec<T>::decode(bytes) } -> std::same_as<T>;
+};
+
+namespace detail {
+
 template <class T>
 void encode(std::string& out, const T& value) {
-  struct appender {
-    std::string& bytes;
-    void write(const char* data, std::size_t size) { bytes.append(data, size); }
-  } buffer{out};
-  if constexpr (std::is_empty_v<T>) {
-    msgpack::packer<appender>(buffer).pack_map(0);
-  } else {
-    msgpack::packer<appender>(buffer).pack(value);
-  }
+  codec<T>::encode(out, value);
 }
 
-/// Parses exactly `bytes` and hands the object to `use`; the object lives until `use` returns.
-/// Throws error(errc::corrupt_record) where the bytes are not exactly one msgpack value.
-template <class Use>
-auto with_object(std::string_view bytes, Use&& use) {
-  detail::arena arena;
-  std::size_t used = 0;
-  const auto parsed = detail::parse_first(arena.zone(), bytes, used);
-  if (used != bytes.size()) throw error(errc::corrupt_record, "more bytes than one msgpack value");
-  return use(parsed);
-}
-
-/// Reads one value from exactly `bytes`. Throws error(errc::corrupt_record) where they are not a `T`.
+/// Whether the codec of `T` knows fields of it: the bytes tell one value from another.
 template <class T>
-T decode(std::string_view bytes) {
-  if constexpr (detail::HasDefinedFields<T>) {
-    T value{};
-    detail::byte_reader reader(bytes);
-    if (reader.take(value) && reader.at_end()) return value;
+inline constexpr bool has_fields = [] {
+  if constexpr (!Encodable<T> || std::is_empty_v<T>) {
+    return false;
+  } else if constexpr (requires { codec<T>::names_its_fields; }) {
+    return codec<T>::names_its_fields;
+  } else {
+    return true;
   }
-  return with_object(bytes, [](const msgpack::object& parsed) {
-    try {
-      T value{};
-      if constexpr (!std::is_empty_v<T>) parsed.convert(value);
-      return value;
-    } catch (const std::bad_cast& reason) {
-      throw error(errc::corrupt_record, std::string("msgpack of another type: ") + reason.what());
-    }
-  });
-}
+}();
 
-}  // namespace cairn::codec
+}  // namespace detail
+}  // namespace cairn

@@ -1,4 +1,4 @@
-// What a command brings along beside its meaning.
+// The options of a command.
 #pragma once
 
 #include <cairn/identity.hpp>
@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -37,29 +38,69 @@ enum class when_full {
   wait,  ///< wait for a place, in order of arrival
 };
 
-/// Everything has a default; all but the deadline and when_full end up on the record of each event.
+struct call_options;
+
+/// Metadata of the user's own: keys and values, in order. At most limits::metadata_keys_max.
+using metadata = std::vector<std::pair<std::string, std::string>>;
+
+/// The options of a command, where they are kept: in a variable or in a batch. All but the deadline and when_full are
+/// stored with each event.
 struct command_options {
   expected_version expected = expected_version::any();
-  /// Makes the command idempotent: a repeat within the aggregate's last ids (runtime_options::bounds.command_ids_kept) gets the
-  /// first answer again and changes nothing, even if the repeat's deadline has passed. Empty: no such protection.
-  /// Only a command that stored events is remembered: a repeat of one that was rejected, or accepted without events, is decided
-  /// again. The same id with another command is refused (errc::command_id_reused). Commands are the same if their C++ types have
-  /// the same name and their fields the same msgpack. Without MSGPACK_DEFINE the bytes of the object count; if it has padding,
-  /// floating-point numbers or owns memory, only the name does.
+  /// Makes the command idempotent: a repeat within the aggregate's last ids (runtime_bounds::deduplication_window_size)
+  /// returns the first answer and changes nothing, even if the repeat's deadline has passed. Empty: not idempotent.
+  /// Only a command that stored events is remembered: a repeat of one that was rejected, or accepted without events, is
+  /// decided again. The same id with another command fails (errc::command_id_reused). Commands are the same if their C++
+  /// types have the same name and their fields the same bytes. Without a codec the bytes of the object count; if it has
+  /// padding, floating-point numbers or owns memory, only the name does.
   std::string command_id = {};
   std::string correlation_id = {};
   std::string causation_id = {};
-  std::string who = {};
-  /// The business's own time, where it differs from the time of recording.
+  std::string principal = {};
+  /// The time of the event in the business, if it differs from the time of recording.
   std::optional<timestamp> occurred_at = {};
-  /// By the runtime's clock. Once it has passed the call ends, wherever the command is: with errc::deadline_passed if the command
-  /// was not decided and never will be, with errc::timed_out if its outcome is unknown. If the clock jumps, up to 0.1 s late.
+  /// By the runtime's clock. When it has passed the call ends, wherever the command is: with errc::deadline_passed if the
+  /// command was not decided and never will be, with errc::timed_out if its outcome is unknown. If the clock jumps, up to
+  /// 0.1 s late.
   std::optional<timestamp> deadline = {};
-  /// Up to 64 keys of the user's own.
-  std::vector<std::pair<std::string, std::string>> keys = {};
+  cairn::metadata metadata = {};
   cairn::when_full when_full = cairn::when_full::fail;
 
   bool operator==(const command_options&) const = default;
+  operator call_options() const noexcept;  // valid as long as this object
 };
+
+/// The metadata of a call, not owned.
+class metadata_view {
+public:
+  metadata_view() = default;
+  metadata_view(const metadata& entries) noexcept : entries_(&entries) {}
+  metadata copy() const { return entries_ ? *entries_ : metadata(); }
+  bool empty() const noexcept { return !entries_ || entries_->empty(); }
+
+private:
+  const metadata* entries_ = nullptr;
+};
+
+/// The options of one call, written in braces: `runtime.ask<Product>("1", AddStock{3}, {.command_id = "order-7"})`. The
+/// fields are those of command_options. A call copies what they refer to before it returns; to keep options, use
+/// command_options, which converts to this.
+///
+/// Views, and trivially destructible, because g++ before 13 destroys a braced temporary twice inside co_await.
+struct call_options {
+  expected_version expected = expected_version::any();
+  std::string_view command_id = {};
+  std::string_view correlation_id = {};
+  std::string_view causation_id = {};
+  std::string_view principal = {};
+  std::optional<timestamp> occurred_at = {};
+  std::optional<timestamp> deadline = {};
+  metadata_view metadata = {};
+  cairn::when_full when_full = cairn::when_full::fail;
+};
+
+inline command_options::operator call_options() const noexcept {
+  return {expected, command_id, correlation_id, causation_id, principal, occurred_at, deadline, metadata, when_full};
+}
 
 }  // namespace cairn

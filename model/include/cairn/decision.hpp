@@ -1,8 +1,7 @@
 // What an aggregate makes of a command: events, nothing to do, or no.
 #pragma once
 
-#include <cstddef>
-#include <optional>
+#include <concepts>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,42 +12,31 @@
 
 namespace cairn {
 
-/// The domain said no. A value, never an exception; nothing is stored.
+/// The domain refuses the command. A value, never an exception; nothing is stored.
 struct rejection {
-  std::string reason;
+  std::string code;          ///< for programs: short and stable, "insufficient_stock"
+  std::string message = {};  ///< for people; may be empty
   bool operator==(const rejection&) const = default;
 };
 
-/// Refuses a command: `return cairn::reject("insufficient_stock");`
-inline rejection reject(std::string_view reason) { return rejection{std::string(reason)}; }
+/// Refuses a command: `return cairn::reject("insufficient_stock", "only 3 are left");`
+inline rejection reject(std::string_view code, std::string_view message = {}) {
+  return rejection{std::string(code), std::string(message)};
+}
 
-/// Accepts a command that changes nothing: `return cairn::nothing;`
-struct nothing_t {
-  bool operator==(const nothing_t&) const = default;
+/// Accepts a command that changes nothing: `return cairn::accepted;`
+struct accepted_t {
+  bool operator==(const accepted_t&) const = default;
 };
-inline constexpr nothing_t nothing{};
+inline constexpr accepted_t accepted{};
 
-/// The outcome of one `decide`: one event or several (stored all or none, at most limits::events_per_decision_max), nothing, or a
-/// rejection.
-/// `Event` is the aggregate's variant. `Result` is what the command answers besides, where it answers something; it must be
-/// default-constructible and known to msgpack, because a repeat of the command gets it again.
-template <class Event, class Result = void>
-class decision {
-  using stored_result = std::conditional_t<std::is_void_v<Result>, std::monostate, Result>;
+namespace detail {
 
+/// The events of a decision, or its rejection: the part that does not depend on the command.
+template <class Event>
+class decided {
 public:
-  using event_type = Event;
-  using result_type = Result;
-
-  decision(rejection no) : outcome_(std::move(no)) {}
-  decision(nothing_t, stored_result result = {}) : result_(std::move(result)) {}
-  decision(std::vector<Event> events, stored_result result = {}) : outcome_(std::move(events)), result_(std::move(result)) {}
-
-  template <class E>
-  requires std::is_constructible_v<Event, E&&> decision(E&& event, stored_result result = {})
-      : outcome_(std::in_place_type<Event>, std::forward<E>(event)), result_(std::move(result)) {}
-
-  /// Null where the command was accepted.
+  /// Returns null if the command was accepted.
   const rejection* rejected() const noexcept { return std::get_if<rejection>(&outcome_); }
 
   std::span<Event> events() noexcept {
@@ -56,13 +44,70 @@ public:
     if (auto* several = std::get_if<std::vector<Event>>(&outcome_)) return *several;
     return {};
   }
-  std::span<const Event> events() const noexcept { return const_cast<decision*>(this)->events(); }
+  std::span<const Event> events() const noexcept { return const_cast<decided*>(this)->events(); }
 
-  const stored_result& result() const noexcept { return result_; }
+protected:
+  template <class... Arguments>
+  explicit decided(Arguments&&... arguments) : outcome_(std::forward<Arguments>(arguments)...) {}
 
 private:
-  std::variant<nothing_t, Event, std::vector<Event>, rejection> outcome_;
-  stored_result result_;
+  std::variant<accepted_t, Event, std::vector<Event>, rejection> outcome_;
+};
+
+template <class E, class Event>
+concept OneOf = std::is_constructible_v<Event, E&&> && !std::same_as<std::remove_cvref_t<E>, rejection>;
+
+template <class>
+inline constexpr bool never = false;
+
+}  // namespace detail
+
+/// The outcome of one `decide`: one event or several (stored all or none, at most limits::events_per_decision_max),
+/// nothing, or a rejection. `Event` is the aggregate's variant.
+///
+/// `Result` is the typed result of the command, if it has one: `return {StockRemoved{3}, remaining};`. It must be
+/// default-constructible and have a codec, because a repeat of the command returns it again.
+template <class Event, class Result = void>
+class [[nodiscard]] decision : public detail::decided<Event> {
+  using base = detail::decided<Event>;
+
+public:
+  using event_type = Event;
+  using result_type = Result;
+
+  decision(rejection refusal) : base(std::move(refusal)) {}
+  decision(accepted_t, Result result) : base(accepted_t{}), result_(std::move(result)) {}
+  decision(std::vector<Event> events, Result result) : base(std::move(events)), result_(std::move(result)) {}
+  template <detail::OneOf<Event> E>
+  decision(E&& event, Result result) : base(std::in_place_type<Event>, std::forward<E>(event)), result_(std::move(result)) {}
+
+  template <class Forgotten>
+  requires detail::OneOf<Forgotten, Event> || std::same_as<std::remove_cvref_t<Forgotten>, accepted_t> ||
+      std::same_as<std::remove_cvref_t<Forgotten>, std::vector<Event>>
+      decision(Forgotten&&) : base(accepted_t{}) {
+    static_assert(detail::never<Forgotten>,
+                  "cairn: this `decide` has a result: `return {event, result};`, or reject the command");
+  }
+
+  const Result& result() const noexcept { return result_; }
+
+private:
+  Result result_{};
+};
+
+template <class Event>
+class [[nodiscard]] decision<Event, void> : public detail::decided<Event> {
+  using base = detail::decided<Event>;
+
+public:
+  using event_type = Event;
+  using result_type = void;
+
+  decision(rejection refusal) : base(std::move(refusal)) {}
+  decision(accepted_t) : base(accepted_t{}) {}
+  decision(std::vector<Event> events) : base(std::move(events)) {}
+  template <detail::OneOf<Event> E>
+  decision(E&& event) : base(std::in_place_type<Event>, std::forward<E>(event)) {}
 };
 
 }  // namespace cairn

@@ -3,6 +3,9 @@
 // One enum for the whole of cairn, one exception type that carries it with a sentence of detail.
 #pragma once
 
+#include <cairn/identity.hpp>
+
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -49,28 +52,59 @@ enum class errc {
   corrupt_store,
   /// The aggregate has carried out another command with this command id. Not stored; give each command an id of its own.
   command_id_reused,
+  /// The caller cancelled the call before the command was decided. Not stored.
+  cancelled,
+  /// The caller cancelled the call after the command was decided, or before its aggregate could say whether a command with
+  /// this id was carried out already. Unknown: send it again with the same command id to learn which.
+  cancelled_in_doubt,
 };
 
-/// The category of errc; message() gives a sentence.
+/// What a failed command means for its caller: `if (code == cairn::condition::not_stored)`. Compares with the codes of
+/// Boost and of the standard library.
+enum class condition {
+  /// The command changed nothing and never will.
+  not_stored = 1,
+  /// The command may be stored or not. A repeat with the same command id returns its outcome.
+  outcome_unknown,
+  /// The same call may succeed later, without a change. With outcome_unknown, repeat it only with a command id.
+  worth_retrying,
+};
+
+/// The category of errc; message() returns a sentence.
 const std::error_category& error_category() noexcept;
+/// The category of condition.
+const std::error_category& condition_category() noexcept;
 
 inline std::error_code make_error_code(errc code) noexcept { return {static_cast<int>(code), error_category()}; }
+inline std::error_condition make_error_condition(condition what) noexcept {
+  return {static_cast<int>(what), condition_category()};
+}
+/// Whether `what` holds for a command that failed with `code`.
+bool holds(condition what, errc code) noexcept;
 
-/// A failure with its detail: which aggregate, which file, what to do. Thrown by stores and by the blocking calls.
+/// A failure with its detail: which aggregate, which file, what to do. Stores throw it, and so do the calls of a
+/// runtime that return their value.
 class error : public std::system_error {
 public:
-  error(errc code, const std::string& detail) : std::system_error(make_error_code(code), detail), detail_(detail) {}
+  error(errc code, const std::string& detail, std::optional<version> current = {})
+      : std::system_error(make_error_code(code), detail), detail_(detail), current_(current) {}
 
   errc kind() const noexcept { return static_cast<errc>(code().value()); }
 
   /// The detail alone, without the sentence of the code.
   const std::string& detail() const noexcept { return detail_; }
 
+  /// The aggregate's version, with errc::version_conflict.
+  std::optional<version> current_version() const noexcept { return current_; }
+
 private:
   std::string detail_;
+  std::optional<version> current_;
 };
 
 }  // namespace cairn
 
 template <>
 struct std::is_error_code_enum<cairn::errc> : std::true_type {};
+template <>
+struct std::is_error_condition_enum<cairn::condition> : std::true_type {};

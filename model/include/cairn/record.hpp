@@ -52,9 +52,9 @@ struct record_view {
   std::string_view command_id;
   std::string_view correlation_id;
   std::string_view causation_id;
-  std::string_view who;
-  /// The user's own keys, still encoded; metadata_keys() reads them.
-  std::string_view encoded_keys;
+  std::string_view principal;
+  /// The user's own keys, still encoded; metadata_of() reads them.
+  std::string_view encoded_metadata;
   std::string_view result;
   /// The fingerprint of the command, if it brought a command id; 0 if the record has none.
   std::uint64_t fingerprint = 0;
@@ -67,7 +67,7 @@ struct record_view {
 };
 
 /// The user's own keys of a record, in the order in which they were given.
-std::vector<std::pair<std::string, std::string>> metadata_keys(const record_view& record);
+std::vector<std::pair<std::string, std::string>> metadata_of(const record_view& record);
 
 /// Appends the frame of `event` to `out`: four bytes of length, little-endian, then the body.
 /// Throws error(errc::invalid_argument) naming the field that is beyond its limit (cairn/limits.hpp); `out` is then as before.

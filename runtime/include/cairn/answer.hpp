@@ -1,4 +1,4 @@
-// What an application gets back: the answer to a command, a state with its version, a history.
+// The values that calls return: the answer to a command, a state with its version, a history.
 #pragma once
 
 #include <cairn/aggregate.hpp>
@@ -11,7 +11,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -19,26 +21,57 @@
 
 namespace cairn {
 
-/// The answer to a command that the system carried out; true where the domain accepted it, false where it said no. Where the call
-/// failed (there was an error code), only `version` and `detail` mean anything.
-template <class Result = void>
-struct answer {
-  cairn::version version;             ///< of the aggregate after the command; with errc::version_conflict, the one that stands
-  std::uint32_t events = 0;           ///< how many the command stored
-  bool repeated = false;              ///< this is the first answer to the command's id, given again
-  std::optional<rejection> rejected;  ///< the domain's no, with its reason
-  std::string detail;                 ///< where the call failed: what and where, in a sentence
-  std::conditional_t<std::is_void_v<Result>, std::monostate, Result> result{};  ///< what `decide` answered besides its events
+namespace detail {
 
-  explicit operator bool() const noexcept { return !rejected; }
+[[noreturn]] void throw_not_accepted(errc code, const std::string& detail, version current,
+                                     const std::optional<rejection>& refusal);
+
+}  // namespace detail
+
+/// Thrown by answer::value() if the aggregate rejected the command.
+class command_rejected : public std::runtime_error {
+public:
+  explicit command_rejected(rejection refusal);
+
+  const rejection& reason() const noexcept { return reason_; }
+
+private:
+  rejection reason_;
 };
 
-/// The state of an aggregate and the version that it has.
+/// The outcome of a command: accepted, rejected by the aggregate, or failed. True only if it was accepted.
+template <class Result = void>
+struct [[nodiscard]] answer {
+  cairn::version version;             ///< of the aggregate after the command; with errc::version_conflict, the current one
+  std::uint32_t events = 0;           ///< that the command stored
+  bool repeated = false;              ///< this is the first answer to the command's id, given again
+  std::optional<rejection> rejected;  ///< set if the aggregate rejected the command
+  errc code{};                        ///< set if the call failed; then only `version` and `detail` mean anything
+  std::string detail;                 ///< failed: which aggregate, and why
+  std::conditional_t<std::is_void_v<Result>, std::monostate, Result> result{};  ///< accepted: the typed result
+
+  bool accepted() const noexcept { return !failed() && !rejected; }
+  bool failed() const noexcept { return code != errc{}; }
+  explicit operator bool() const noexcept { return accepted(); }
+
+  /// Returns the typed result if the command was accepted. Throws command_rejected if it was rejected, and error with the
+  /// code, the detail and the current version if the call failed.
+  Result value() const {
+    if (!accepted()) detail::throw_not_accepted(code, detail, version, rejected);
+    if constexpr (!std::is_void_v<Result>) return result;
+  }
+};
+
+/// The state of an aggregate and its version. True unless the call failed.
 template <Aggregate A>
-struct versioned {
+struct [[nodiscard]] versioned {
   A state;
-  cairn::version version;  ///< 0: nothing has happened to it yet
-  std::string detail;      ///< where the call failed: what and where, in a sentence
+  cairn::version version;  ///< 0: it has no events yet
+  errc code{};             ///< set if the call failed
+  std::string detail;      ///< failed: which aggregate, and why
+
+  bool failed() const noexcept { return code != errc{}; }
+  explicit operator bool() const noexcept { return !failed(); }
 };
 
 /// One event of an aggregate's history, with all that its record says.
@@ -53,20 +86,28 @@ struct recorded_event {
   std::string command_id;
   std::string correlation_id;
   std::string causation_id;
-  std::string who;
-  std::vector<std::pair<std::string, std::string>> keys;
+  std::string principal;
+  cairn::metadata metadata;
 };
 
 /// A part of an aggregate's history, in order of version.
 template <Aggregate A>
-struct history_part {
+struct [[nodiscard]] history_part {
   std::vector<recorded_event<A>> events;
-  std::string detail;  ///< where the call failed: what and where, in a sentence
+  errc code{};         ///< set if the call failed
+  std::string detail;  ///< failed: which aggregate, and why
+
+  bool failed() const noexcept { return code != errc{}; }
+  explicit operator bool() const noexcept { return !failed(); }
 };
 
-/// errc as Asio's completion handlers get it. Compare with `code == cairn::errc::overloaded`.
+/// Returns the code as Asio's completion handlers get it. Compare it with `code == cairn::errc::overloaded` or with
+/// `code == cairn::condition::not_stored`.
 boost::system::error_code make_asio_code(errc code) noexcept;
 
 bool operator==(const boost::system::error_code& left, errc right) noexcept;
+bool operator==(const boost::system::error_code& left, condition right) noexcept;
+/// The same for a std::error_code, also one that was a boost::system::error_code.
+bool operator==(const std::error_code& left, errc right) noexcept;
 
 }  // namespace cairn

@@ -1,10 +1,10 @@
-// Many commands handed over at once: what goes in, and what comes back.
+// Many commands in one call.
 //
-// A batch is a way to travel, not a transaction: its commands are decided, stored and answered each by itself, some of them may
-// fail, and another's command may come between two of them. What must happen all or none is one decision with several events.
+// A batch is no transaction: each of its commands is decided, stored and answered by itself. Some may fail, and another
+// caller's command may come between two of them. For all-or-nothing, return several events from one `decide`.
 #pragma once
 
-#include <cairn/answer.hpp>
+#include <cairn/aggregate.hpp>
 #include <cairn/command_options.hpp>
 
 #include <concepts>
@@ -20,13 +20,6 @@ struct addressed {
   std::string id;
   Command command;
   command_options options = {};
-};
-
-/// What became of one command of a batch: what a handler of `ask` gets.
-template <class Result = void>
-struct batched_answer {
-  boost::system::error_code code;  ///< set where the call failed
-  cairn::answer<Result> answer;
 };
 
 namespace detail {

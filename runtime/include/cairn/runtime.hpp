@@ -1,33 +1,42 @@
-// What an application holds: one runtime over one journal. Ask, look, look back, drain.
+// The runtime: commands to aggregates, and their states, pasts and histories, over one journal.
 //
-// Every call comes in two forms: with any Asio completion token (a callback, use_awaitable, use_future, …), whose handler is
-// called through its associated executor with (boost::system::error_code, result); and without one, for plain threads, which
-// blocks and throws cairn::error. Never block one of the threads that run your handlers.
+//     auto answer = co_await runtime.ask<Product>("1", AddStock{3});
+//     if (!answer) std::cout << answer.rejected->code;
+//
+// Every call has these forms, by its last argument:
+//   no token               an awaitable for co_await, which throws cairn::error if the call fails. A call that is neither
+//                          awaited nor given a token does nothing, and the compiler warns
+//   cairn::as_result       the same without the exception: the value says whether the call failed
+//   cairn::blocking        blocks the thread; throws cairn::error
+//   any token of Asio's    completes with (boost::system::error_code, value), on the handler's associated executor, with
+//                          its associated allocator and, from Boost 1.77 on, its cancellation slot
 #pragma once
 
-#include <cairn/actors/engine.hpp>
-#include <cairn/actors/typed_operation.hpp>
 #include <cairn/answer.hpp>
 #include <cairn/batch.hpp>
 #include <cairn/command_options.hpp>
-#include <cairn/completion.hpp>
+#include <cairn/detail/completion.hpp>
+#include <cairn/detail/operation.hpp>
+#include <cairn/detail/typed_operation.hpp>
 #include <cairn/journal.hpp>
+#include <cairn/runtime_options.hpp>
 #include <cairn/time.hpp>
+#include <cairn/tokens.hpp>
 
 // Boost 1.74's awaitable.hpp uses std::exchange without including it.
 #include <utility>
 
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/bind_executor.hpp>
-#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/detail/config.hpp>
+#if defined(BOOST_ASIO_HAS_CO_AWAIT)
 #include <boost/asio/use_awaitable.hpp>
+#endif
 
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <functional>
-#include <future>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -35,50 +44,45 @@
 
 namespace cairn {
 
-struct runtime_options {
-  /// Where events and snapshots are kept. Shared with the runtime until it has drained.
-  std::shared_ptr<cairn::journal> journal = {};
-  /// Operations taken in and not answered yet, reads included. At least 1. Past it: errc::overloaded, or waiting, as the
-  /// command chose.
-  std::size_t in_flight_max = 100'000;
-  /// Commands that wait for a place. Past it: errc::overloaded.
-  std::size_t waiting_max = 100'000;
-  /// The bounds of the actors; the runtime's constructor says in a sentence which of them is out of its range.
-  actors::settings bounds = {};
-  cairn::clock clock = system_now;
-  /// Told of what went wrong and was survived (a failed recovery, a damaged snapshot). From any thread; must not block. What it
-  /// throws goes to stderr.
-  actors::warn_function on_warning = warn_on_stderr;
-
-  static void warn_on_stderr(const std::string& sentence);
-};
-
-/// The moment, in the business's own time, as of which a state is wanted: events count by occurred-at, where they have one.
+/// The moment, in the business's own time, as of which a state is wanted: events count by occurred-at, if they have one.
 struct as_occurred {
   timestamp at;
 };
 
-/// Whether drain() leaves a snapshot of each live aggregate, so that the next start reads no events after it.
+/// Whether drain() saves a snapshot of each live aggregate, so that the next start reads no events after it.
 enum class drain_snapshots { yes, no };
+
+namespace actors {
+class engine;
+struct engine_parts;
+}  // namespace actors
 
 namespace detail {
 
-class runtime_core;
+/// Makes the actors. The testkit's runs them step by step.
+using engine_factory = std::function<std::unique_ptr<actors::engine>(actors::engine_parts&&)>;
+
+/// A batch, which completes when the last of its commands has.
+class batch_operation;
 
 /// The compiled part of the runtime. Thread safety: every member from any thread.
 class runtime_core {
 public:
-  runtime_core(runtime_options options, const actors::engine_factory& make_engine);
+  /// Without a factory the actors have threads of their own.
+  runtime_core(runtime_options options, const engine_factory* make_engine);
   ~runtime_core();
 
   void submit(actors::operation_ptr asked);
-  void submit_many(std::vector<actors::operation_ptr> asked);
-  void submit_read(const stream_id& stream, std::shared_ptr<actors::read_job> job);
+  void submit_many(std::vector<actors::operation_ptr> asked, actors::operation_ptr batch);
+  void submit_read(actors::operation_ptr asked);
+  /// Drains on a thread of its own, then completes `asked`; before it returns if the engine has no threads.
+  void drain_in_background(drain_snapshots snapshots, actors::operation_ptr asked);
   void drain(drain_snapshots snapshots);
-  /// Drains on a thread of its own, then calls `done` there; before it returns where the engine has no threads.
-  void drain_in_background(drain_snapshots snapshots, std::function<void()> done);
-  const actors::warn_function& warn() const noexcept;
-  const actors::counters& stats() const noexcept;
+
+  /// Calls `submit` with an operation and waits until it is completed. See `blocking`.
+  actors::operation_ptr wait(actors::operation_ptr asked, const std::function<void(actors::operation_ptr)>& submit);
+
+  runtime_statistics statistics() const noexcept;
   std::size_t in_flight() const noexcept;
 
 private:
@@ -86,208 +90,242 @@ private:
   std::unique_ptr<implementation> self_;
 };
 
-template <Aggregate A, class Command>
-using answer_of = answer<typename actors::decision_of<A, Command>::result_type>;
-template <Aggregate A, class Command>
-using batched_answer_of = batched_answer<typename actors::decision_of<A, Command>::result_type>;
+/// An operation that only carries a completion.
+actors::operation_ptr make_signal();
+actors::operation_ptr make_batch(std::size_t commands);
+std::vector<actors::operation_ptr>& completed_in(actors::operation& batch) noexcept;
 
-template <class Command>
-std::vector<addressed<Command>> addressed_to(std::string_view id, std::vector<Command>&& commands) {
-  std::vector<addressed<Command>> all;
-  all.reserve(commands.size());
-  for (auto& command : commands) all.push_back({std::string(id), std::move(command)});
-  return all;
+template <Aggregate A, class Command>
+using answer_of = answer<actors::result_of<A, Command>>;
+
+// The makers of values: see detail/completion.hpp.
+
+/// Moves the outcome of a command into the answer, all but the typed result; returns the bytes of that if there are any.
+template <class Result>
+std::string take_outcome(actors::outcome& from, answer<Result>& into) {
+  into.version = from.version;
+  into.events = from.events;
+  into.repeated = from.repeated;
+  into.code = from.code;
+  if (from.code != errc{}) {
+    into.detail = std::move(from.text);
+  } else if (from.rejected) {
+    into.rejected.emplace(rejection{std::move(from.text), std::move(from.message)});
+  }
+  return std::move(from.text);
 }
 
-/// What became of a command, as its asker is told.
+/// Notes that the first answer to a command id has another type than `decide` has now.
+void set_other_result(errc& code, std::string& detail);
+
 template <class Result>
-struct make_answer {
-  std::pair<errc, answer<Result>> operator()(actors::operation& asked) const {
-    auto& told = asked.answer();
-    std::pair<errc, answer<Result>> made;
-    auto& given = made.second;
-    given.version = told.version;
-    given.events = told.events;
-    given.repeated = told.repeated;
-    if (told.rejected) given.rejected.emplace(rejection{std::move(told.text)});
+struct answer_maker {
+  using value_type = answer<Result>;
+  static value_type make(actors::operation& asked) {
+    value_type made;
+    const auto bytes = take_outcome(asked.answer(), made);
     if constexpr (!std::is_void_v<Result>) {
-      if (told.code == errc{} && !told.rejected) {
+      if (made.accepted()) {
         try {
-          given.result = codec::decode<Result>(told.text);
-        } catch (...) {
-          // A fresh result has been read back before. The first answer to this command id had another type.
-          told.code = errc::invalid_argument;
-          told.text = "this command id was first used by a command with another result: " +
-                      actors::current_failure(errc::invalid_argument).detail;
-        }
+          made.result = codec<Result>::decode(bytes);
+        } catch (...) { set_other_result(made.code, made.detail); }
       }
     }
-    if (told.code != errc{}) given.detail = std::move(told.text);
-    made.first = told.code;
     return made;
   }
 };
 
-/// What a look has seen, as its asker is told.
 template <Aggregate A>
-struct make_versioned {
-  std::pair<errc, versioned<A>> operator()(actors::operation& asked) const {
-    auto& look = static_cast<actors::look_operation<A>&>(asked);
-    auto& told = look.answer();
-    if (told.code != errc{}) return {told.code, versioned<A>{{}, told.version, std::move(told.text)}};
-    return {errc{}, versioned<A>{std::move(look.seen), told.version, {}}};
+struct state_maker {
+  using value_type = versioned<A>;
+  static value_type make(actors::operation& asked) {
+    auto& outcome = asked.answer();
+    value_type made;
+    made.version = outcome.version;
+    made.code = outcome.code;
+    if (made.failed()) {
+      made.detail = std::move(outcome.text);
+    } else {
+      made.state = std::move(static_cast<actors::state_operation<A>&>(asked).seen);
+    }
+    return made;
   }
 };
 
-using operations = std::vector<actors::operation_ptr>;
-
-/// The operations of a batch that are completed, in the order of its commands. Hands all of them over once the last is, and is
-/// gone with that: each is completed exactly once, so nobody needs to own it meanwhile. What is answered is told where they are
-/// taken (answers_of): whoever completes them, usually the journal, has other things to do, and their memory is another core's.
-/// Complete: `void(operations&&)`.
-template <class Complete>
-class batch_in_flight {
+/// A read of a part of an aggregate's history.
+template <Aggregate A>
+class history_operation final : public actors::operation {
 public:
-  batch_in_flight(std::size_t commands, Complete complete)
-      : left_(commands), completed_(commands), complete_(std::move(complete)) {}
+  history_operation(std::string_view id, version_range range) : operation(actors::type_of<A>, id), range_(range) {}
 
-  /// What completes the operation at `place`. From any thread.
-  struct slot {
-    batch_in_flight* batch;
-    std::size_t place;
-    void operator()(actors::operation_ptr asked) { batch->set(place, std::move(asked)); }
-  };
-
-private:
-  void set(std::size_t place, actors::operation_ptr asked) {
-    completed_[place] = std::move(asked);
-    if (left_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-    const std::unique_ptr<batch_in_flight> done(this);
-    complete_(std::move(completed_));
+  void decide(const actors::hosted_state&, actors::draft&, actors::outcome&) override {}
+  bool changes_nothing() const noexcept override { return true; }
+  cairn::version read(journal& store, const actors::warn_function&) override {
+    actors::read_records(store, stream(), range_, [&](const record_view& record) {
+      events.push_back({record.version, record.position, read_event<A>(record), record.recorded_at, record.occurred_at,
+                        record.expected, std::string(record.command_id), std::string(record.correlation_id),
+                        std::string(record.causation_id), std::string(record.principal), metadata_of(record)});
+    });
+    return {};
   }
 
-  std::atomic<std::size_t> left_;
-  operations completed_;
-  Complete complete_;
+  std::vector<recorded_event<A>> events;
+
+private:
+  version_range range_;
+};
+
+template <Aggregate A>
+struct history_maker {
+  using value_type = history_part<A>;
+  static value_type make(actors::operation& asked) {
+    auto& outcome = asked.answer();
+    if (outcome.code != errc{}) return {{}, outcome.code, std::move(outcome.text)};
+    return {std::move(static_cast<history_operation<A>&>(asked).events), {}, {}};
+  }
 };
 
 template <class Result>
-std::vector<batched_answer<Result>> answers_of(operations&& completed) {
-  std::vector<batched_answer<Result>> answers;
-  answers.reserve(completed.size());
-  for (auto& asked : completed) {
-    auto [code, answer] = make_answer<Result>{}(*asked);
-    answers.push_back({as_asio_code(code), std::move(answer)});
-    asked = {};
-  }
-  return answers;
-}
-
-/// A read of the journal, on a reader's thread. `Read` makes the value, or throws.
-template <class Value, class Read, class Complete>
-class journal_read final : public actors::read_job {
-public:
-  journal_read(Read read, Complete complete) : read_(std::move(read)), complete_(std::move(complete)) {}
-  ~journal_read() override {
-    if (complete_) refuse(errc::abandoned, {});
-  }
-
-  void run(journal& store) noexcept override {
-    std::optional<Value> value;
-    actors::failure failed;
-    try {
-      value.emplace(read_(store));
-    } catch (...) { failed = actors::current_failure(errc::journal_unavailable); }
-    if (value) {
-      finish(errc{}, std::move(*value));
-    } else {
-      refuse(failed.code, std::move(failed.detail));
+struct batch_maker {
+  using value_type = std::vector<answer<Result>>;
+  static value_type make(actors::operation& batch) {
+    auto& completed = completed_in(batch);
+    value_type answers;
+    answers.reserve(completed.size());
+    for (auto& one : completed) {
+      answers.push_back(answer_maker<Result>::make(*one));
+      one = {};
     }
+    return answers;
   }
-
-  void refuse(errc code, std::string detail) noexcept override {
-    Value value;
-    value.detail = std::move(detail);
-    finish(code, std::move(value));
-  }
-
-private:
-  void finish(errc code, Value&& value) noexcept {
-    auto complete = *std::exchange(complete_, std::nullopt);
-    if (auto* keeper = std::exchange(admitted_by, nullptr)) keeper->leave();
-    complete(code, std::move(value));
-  }
-
-  Read read_;
-  std::optional<Complete> complete_;
 };
 
-template <Aggregate A>
-versioned<A> past_state(journal& store, const stream_id& stream, version at, const actors::warn_function& warn) {
-  const auto found = actors::recover(store, actors::type_of<A>, stream, 0, warn, {at, timestamp::max()});
-  if (found.version < at) {
-    throw error(errc::invalid_argument, to_string(stream) + " is at version " + std::to_string(found.version.value) +
-                                            "; there is no version " + std::to_string(at.value) + " yet");
+struct done_alone {
+  using signature = void(boost::system::error_code);
+  template <class Handler>
+  static void call(Handler&& handler, actors::operation_ptr asked) {
+    asked->destroy_completion();
+    asked = {};
+    std::move(handler)(boost::system::error_code());
   }
-  return {static_cast<const actors::hosted<A>&>(*found.state).value, found.version, {}};
+};
+
+template <class T>
+inline constexpr bool is_options = std::is_same_v<T, command_options> || std::is_same_v<T, call_options>;
+
+/// A completion token of a call: anything but the call's own arguments.
+template <class T>
+concept Token = !is_options<std::remove_cvref_t<T>> && !std::is_same_v<std::remove_cvref_t<T>, drain_snapshots> &&
+                !std::is_same_v<std::remove_cvref_t<T>, version_range>;
+
+/// Starts a call once its handler is known.
+template <class Way, class Submit>
+struct initiation {
+  Submit submit;
+  template <class Handler>
+  void operator()(Handler&& handler, actors::operation_ptr asked) const {
+    handler_completion<std::remove_cvref_t<Handler>, Way>::attach(*asked, std::move(handler));
+    submit(std::move(asked));
+  }
+};
+
+template <class Way, class Submit, class Token>
+auto initiate(Submit submit, actors::operation_ptr asked, Token&& token) {
+  return boost::asio::async_initiate<Token, typename Way::signature>(initiation<Way, Submit>{submit}, token, std::move(asked));
 }
 
-template <Aggregate A>
-versioned<A> past_state(journal& store, const stream_id& stream, timestamp at, const actors::warn_function& warn) {
-  const auto found = actors::recover(store, actors::type_of<A>, stream, 0, warn, {version::max(), at});
-  return {static_cast<const actors::hosted<A>&>(*found.state).value, found.version, {}};
+struct submit_operation {
+  runtime_core* core;
+  void operator()(actors::operation_ptr asked) const { core->submit(std::move(asked)); }
+};
+struct submit_reading {
+  runtime_core* core;
+  void operator()(actors::operation_ptr asked) const { core->submit_read(std::move(asked)); }
+};
+
+/// Starts a call with a token. `Maker` makes its value.
+template <class Maker, class Submit, class Token>
+auto call(Submit submit, actors::operation_ptr asked, Token&& token) {
+  using token_type = std::remove_cvref_t<Token>;
+  if constexpr (std::is_same_v<token_type, blocking_t>) {
+    auto done = submit.core->wait(std::move(asked), submit);
+    auto value = Maker::make(*done);
+    done = {};
+    if constexpr (requires { value.code; }) {
+      if (auto failure = exception_of(value)) std::rethrow_exception(std::move(failure));
+    }
+    return value;
+  } else if constexpr (std::is_same_v<token_type, as_result_t>) {
+#if defined(BOOST_ASIO_HAS_CO_AWAIT)
+    return initiate<value_alone<Maker>>(submit, std::move(asked), boost::asio::use_awaitable);
+#else
+    static_assert(never<Token>, "cairn: as_result is for coroutines, and this compiler has none for Asio");
+#endif
+  } else if constexpr (requires(typename Maker::value_type value) { value.code; }) {
+    return initiate<with_code<Maker>>(submit, std::move(asked), std::forward<Token>(token));
+  } else {
+    return initiate<value_alone<Maker>>(submit, std::move(asked), std::forward<Token>(token));
+  }
 }
 
-template <Aggregate A>
-versioned<A> past_state(journal& store, const stream_id& stream, as_occurred by, const actors::warn_function&) {
-  const auto found = actors::recover_as_occurred(store, actors::type_of<A>, stream, by.at);
-  return {static_cast<const actors::hosted<A>&>(*found.state).value, found.version, {}};
+#if defined(BOOST_ASIO_HAS_CO_AWAIT)
+/// Starts a call without a token.
+template <class Maker, class Submit>
+auto call(Submit submit, actors::operation_ptr asked) {
+  if constexpr (requires(typename Maker::value_type value) { value.code; }) {
+    return initiate<with_exception<Maker>>(submit, std::move(asked), boost::asio::use_awaitable);
+  } else {
+    return initiate<value_alone<Maker>>(submit, std::move(asked), boost::asio::use_awaitable);
+  }
 }
-
-template <Aggregate A>
-history_part<A> read_history(journal& store, const stream_id& stream, version_range range) {
-  history_part<A> part;
-  store.read(stream, range, [&](const record_view& record) {
-    part.events.push_back({record.version, record.position, read_event<A>(record), record.recorded_at, record.occurred_at,
-                           record.expected, std::string(record.command_id), std::string(record.correlation_id),
-                           std::string(record.causation_id), std::string(record.who), metadata_keys(record)});
-    return true;
-  });
-  return part;
+#else
+template <class Maker, class Submit>
+void call(Submit, actors::operation_ptr) {
+  static_assert(never<Maker>, "cairn: this compiler has no coroutines for Asio: give the call a token");
 }
+#endif
 
 template <class Token>
-inline constexpr bool is_awaitable_token = false;
+inline constexpr bool is_awaitable_token = std::is_same_v<Token, as_result_t>;
+#if defined(BOOST_ASIO_HAS_CO_AWAIT)
 template <class Executor>
 inline constexpr bool is_awaitable_token<boost::asio::use_awaitable_t<Executor>> = true;
-template <class Token>
-inline constexpr bool is_awaitable_token<boost::asio::redirect_error_t<Token>> = is_awaitable_token<Token>;
-template <class Token, class Executor>
-inline constexpr bool is_awaitable_token<boost::asio::executor_binder<Token, Executor>> = is_awaitable_token<Token>;
+#endif
+template <template <class...> class Adapter, class Token, class... Others>
+inline constexpr bool is_awaitable_token<Adapter<Token, Others...>> = is_awaitable_token<Token>;  // bind_executor, ...
 
-/// g++ before 13 destroys a brace-made temporary that owns memory twice, when it stands inside a co_await expression. Such a
-/// temporary is an aggregate passed as an rvalue, and is refused here with a sentence instead.
-template <class Argument, class Token>
+/// g++ before 13 destroys an aggregate made with braces twice if it is a temporary of a co_await expression. It does no
+/// harm if that has no destructor. A named object that is moved looks the same to a template. docs/embedding.md names the
+/// other expressions with co_await that these compilers translate wrongly, with and without cairn.
+template <class Command, class... T>
 consteval void require_survives_await() {
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
-  constexpr bool temporary = !std::is_lvalue_reference_v<Argument>;
-  using value = std::remove_cvref_t<Argument>;
-  static_assert(
-      !(temporary && std::is_aggregate_v<value> && !std::is_trivially_copyable_v<value> && is_awaitable_token<Token>),
-      "cairn: this compiler miscompiles a brace-made temporary that owns memory (a string, say) inside co_await; give it "
-      "a name first, `Command command{...}; co_await runtime.ask<A>(id, command, ...)`, or give its type a constructor");
+  using value = std::remove_cvref_t<Command>;
+  constexpr bool temporary = !std::is_lvalue_reference_v<Command>;
+  constexpr bool awaited = sizeof...(T) == 0 || (is_awaitable_token<std::remove_cvref_t<T>> || ...);
+  static_assert(!(temporary && awaited && std::is_aggregate_v<value> && !std::is_trivially_destructible_v<value>),
+                "cairn: g++ before 13 destroys a temporary `Command{...}` twice inside co_await if it owns memory, as a string "
+                "does. Give it a name first and pass that without std::move, or give its type a constructor. Options can be "
+                "written in braces alone");
 #endif
 }
 
 }  // namespace detail
+
+template <Aggregate A>
+class aggregate_ref;
 
 /// Takes commands for any number of aggregates over one journal.
 ///
 /// Thread safety: every member from any thread. Ownership: owns its actors and threads; neither copied nor
 /// moved. Errors of every call: those of cairn::errc, as documented there. The execution context of a handler
 /// must live until its run() returns because no work is left: the runtime keeps work outstanding there for as
-/// long as it uses the context. A context that is stopped or polled instead must outlive the runtime. A handler, an aggregate's
-/// result and an aggregate's state must be movable without throwing: there is nobody to tell.
+/// long as it uses the context. A context that is stopped or polled instead must outlive the runtime. Moving a
+/// handler, an aggregate's result or its state must not throw: the exception could not be reported.
+///
+/// Cancellation: a call whose handler has a cancellation slot can be cancelled at any time, and then completes at once.
+/// Type `total` cancels only a command that is certainly not decided (errc::cancelled, not stored); `partial` and
+/// `terminal` cancel the wait for its answer as well (errc::cancelled_in_doubt: a repeat with its command id tells).
 ///
 /// Lifetime: any thread may create a runtime and any other may destroy it, whether the threads that created
 /// or used it still run or not. The destructor drains. No call may be in progress; a call with a handler is
@@ -295,8 +333,8 @@ consteval void require_survives_await() {
 /// or a coroutine may destroy the runtime that calls it.
 ///
 /// The runtime's own threads cannot wait for their own end. They run decide, evolve, the clock, on_warning,
-/// the journal, and any handler whose executor runs it where it is posted. On such a thread drain() without a
-/// token throws std::logic_error, and the destructor writes a sentence to stderr and aborts.
+/// the journal, and any handler whose executor runs it where it is posted. On such a thread a blocking call
+/// throws std::logic_error, and the destructor writes a sentence to stderr and aborts.
 ///
 /// Exit: exit(), and the return from main, drain each living runtime, newest first, before they destroy
 /// static objects that were made before that runtime. A runtime may be static, on the stack of another thread
@@ -308,225 +346,207 @@ consteval void require_survives_await() {
 /// drain.
 class runtime {
 public:
-  /// Starts. Throws error(errc::invalid_argument), naming the option, its value and its range. The actors have threads of their
-  /// own, unless another engine is given: the testkit's steps them by hand.
-  explicit runtime(runtime_options options, const actors::engine_factory& make_engine = actors::threaded_engine)
-      : core_(std::move(options), make_engine) {}
+  /// Starts. Throws error(errc::invalid_argument), naming the option, its value and its range, and
+  /// error(errc::store_in_use) if the journal belongs to another runtime.
+  explicit runtime(runtime_options options) : core_(std::move(options), nullptr) {}
+  /// With other actors than those on threads: for the testkit.
+  runtime(runtime_options options, const detail::engine_factory& make_engine) : core_(std::move(options), &make_engine) {}
 
   runtime(const runtime&) = delete;
   runtime& operator=(const runtime&) = delete;
 
-  /// Asks the aggregate `A` with `id` to carry out `command`; completes with (error_code, answer) once what it did is durable.
-  /// What one thread asks of one aggregate is decided in that order, and what was decided is answered in the order of the
-  /// decisions, as far as the executors of the handlers keep it. Only what is refused undecided, or told at its deadline, comes
-  /// sooner. Answers for one io_context come up to 32 in one of its handlers: one that waits inside for the answer of another
-  /// command may wait for ever, and where one throws or stops the context, the others of its 32 come later than what was posted
-  /// meanwhile.
-  template <class A, class Command, class Options, class Token>
-  requires std::same_as<std::remove_cvref_t<Options>, command_options>
-  auto ask(std::string_view id, Command&& command, Options&& options, Token&& token) {
-    using command_type = std::remove_cvref_t<Command>;
-    require_command<A, command_type>();
-    detail::require_survives_await<Command, std::remove_cvref_t<Token>>();
-    detail::require_survives_await<Options, std::remove_cvref_t<Token>>();
-    return initiate<A, command_type>(id, std::forward<Command>(command), actors::boxed(std::forward<Options>(options)),
-                                     std::forward<Token>(token));
-  }
-  template <class A, class Command, class Token>
-  requires(!std::same_as<std::remove_cvref_t<Token>, command_options>) auto ask(std::string_view id, Command&& command,
-                                                                                Token&& token) {
-    using command_type = std::remove_cvref_t<Command>;
-    require_command<A, command_type>();
-    detail::require_survives_await<Command, std::remove_cvref_t<Token>>();
-    return initiate<A, command_type>(id, std::forward<Command>(command), {}, std::forward<Token>(token));
-  }
-  /// The same, blocking. Throws cairn::error.
-  template <class A, class Command>
-  auto ask(std::string_view id, Command command, command_options options = {}) {
-    require_command<A, Command>();
-    detail::blocking_slot<detail::answer_of<A, Command>> slot;
-    submit<A>(std::string(id), std::move(command), actors::boxed(std::move(options)), detail::blocking_completion{&slot});
-    return slot.wait();
+  /// The aggregate `A` with this id, whether it has events or not: `auto product = runtime.of<Product>("1");`. Valid as
+  /// long as the runtime.
+  template <class A>
+  aggregate_ref<A> of(std::string_view id) {
+    return {*this, std::string(id)};
   }
 
-  /// Hands over many commands in one call; completes once, when each has its outcome, with (std::vector<batched_answer<Result>>),
-  /// in the order of the commands. Nothing fails as a whole, so there is no error_code before the vector, and use_awaitable does
-  /// not throw: each element has a code of its own.
+  /// Sends `command` to the aggregate `A` with `id`; completes with answer<Result> once its events are durable.
   ///
-  /// Not atomic: each command is decided and answered by itself, as if it were asked alone. Those of one aggregate are
-  /// carried out in their order, and different aggregates in parallel. Events may be recorded as of the moment at which their
+  /// Commands that one thread sends to one aggregate are decided in that order, and answered in the order of the
+  /// decisions, as far as the executors of the handlers keep it. A command that is refused undecided, or answered at its
+  /// deadline, may be answered earlier. Answers for one io_context come up to 32 in one of its handlers: a handler that
+  /// blocks until another command is answered may block for ever. If one throws or stops the context, the others of its
+  /// 32 come later than what was posted meanwhile.
+  template <class A, class Command, detail::Token... T>
+  requires(sizeof...(T) <= 1)
+      [[nodiscard]] auto ask(std::string_view id, Command&& command, const call_options& options, T&&... token) {
+    return ask_boxed<A>(id, std::forward<Command>(command), actors::boxed(options), std::forward<T>(token)...);
+  }
+  /// With options that are moved.
+  template <class A, class Command, std::same_as<command_options> Options, detail::Token... T>
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto ask(std::string_view id, Command&& command, Options&& options, T&&... token) {
+    detail::require_survives_await<Options, T...>();
+    return ask_boxed<A>(id, std::forward<Command>(command), actors::boxed(std::move(options)), std::forward<T>(token)...);
+  }
+  template <class A, class Command, detail::Token... T>
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto ask(std::string_view id, Command&& command, T&&... token) {
+    return ask_boxed<A>(id, std::forward<Command>(command), {}, std::forward<T>(token)...);
+  }
+
+  /// Sends many commands in one call; completes once, when each has its outcome, with std::vector<answer<Result>>, in the
+  /// order of the commands. Nothing fails as a whole: there is no error_code before the vector, and no form throws.
+  ///
+  /// Not atomic: each command is decided and answered by itself, as if it were sent alone. Those of one aggregate are
+  /// decided in their order, and different aggregates in parallel. Events may be recorded as of the moment at which their
   /// aggregate took the batch, not each as of its own. Each command takes a place among those in flight, in order, and
-  /// where there is none is refused or waits as its own options say; a batch may be larger than in_flight_max if its commands
-  /// wait. g++ before 13 takes no brace-made vector inside co_await ("array used as initializer"): give it a name, and move it.
-  template <class A, class Command, class Token>
-  auto ask_many(std::vector<addressed<Command>> commands, Token&& token) {
+  /// fails or waits without one, as its own options say; a batch may be larger than in_flight_max if its commands wait.
+  template <class A, class Command, detail::Token... T>
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto ask_many(std::vector<addressed<Command>> commands, T&&... token) {
     require_batch_command<A, Command>();
-    using result_type = typename actors::decision_of<A, Command>::result_type;
-    return boost::asio::async_initiate<Token, void(std::vector<batched_answer<result_type>>)>(
-        [this](auto handler, std::vector<addressed<Command>> what) {
-          submit_many<A>(std::move(what), [done = detail::completion(std::move(handler))](detail::operations&& all) mutable {
-            done.post_made([all = std::move(all)]() mutable { return detail::answers_of<result_type>(std::move(all)); });
-          });
-        },
-        token, std::move(commands));
+    auto batch = detail::make_batch(commands.size());
+    std::vector<actors::operation_ptr> operations;
+    operations.reserve(commands.size());
+    for (auto& [id, command, options] : commands) {
+      operations.emplace_back(
+          new actors::command_operation<A, Command>(id, std::move(command), actors::boxed(std::move(options))));
+    }
+    return detail::call<detail::batch_maker<actors::result_of<A, Command>>>(
+        submit_batch{&core_, std::make_shared<std::vector<actors::operation_ptr>>(std::move(operations))}, std::move(batch),
+        std::forward<T>(token)...);
   }
   /// The same for one aggregate, with the default options.
-  template <class A, class Command, class Token>
-  auto ask_many(std::string_view id, std::vector<Command> commands, Token&& token) {
-    return ask_many<A>(detail::addressed_to(id, std::move(commands)), std::forward<Token>(token));
-  }
-  /// The same, blocking. Throws nothing of its own.
-  template <class A, class Command>
-  auto ask_many(std::vector<addressed<Command>> commands) {
-    require_batch_command<A, Command>();
-    std::promise<detail::operations> promise;
-    auto completed = promise.get_future();
-    submit_many<A>(std::move(commands), [promise = std::move(promise)](detail::operations&& all) mutable {
-      actors::answers_together::post_gathered();
-      promise.set_value(std::move(all));
-    });
-    return detail::answers_of<typename actors::decision_of<A, Command>::result_type>(completed.get());
-  }
-  template <class A, class Command>
-  auto ask_many(std::string_view id, std::vector<Command> commands) {
-    return ask_many<A>(detail::addressed_to(id, std::move(commands)));
+  template <class A, class Command, detail::Token... T>
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto ask_many(std::string_view id, std::vector<Command> commands, T&&... token) {
+    std::vector<addressed<Command>> all;
+    all.reserve(commands.size());
+    for (auto& command : commands) all.push_back({std::string(id), std::move(command)});
+    return ask_many<A>(std::move(all), std::forward<T>(token)...);
   }
 
-  /// The present state, once all that made it is durable; completes with (error_code, versioned<A>).
-  template <class A, class Token>
-  auto state(std::string_view id, Token&& token) {
+  /// Reads the present state, once all events that made it are durable; completes with versioned<A>.
+  template <class A, detail::Token... T>
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto state(std::string_view id, T&&... token) {
     require_aggregate<A>();
-    return boost::asio::async_initiate<Token, void(boost::system::error_code, versioned<A>)>(
-        [this](auto handler, std::string of) { look<A>(std::move(of), detail::completion(std::move(handler))); }, token,
-        std::string(id));
-  }
-  template <class A>
-  versioned<A> state(std::string_view id) {
-    require_aggregate<A>();
-    detail::blocking_slot<versioned<A>> slot;
-    look<A>(std::string(id), detail::blocking_completion{&slot});
-    return slot.wait();
+    return detail::call<detail::state_maker<A>>(
+        detail::submit_operation{&core_}, actors::operation_ptr(new actors::state_operation<A>(id)), std::forward<T>(token)...);
   }
 
-  /// The state as it was, by replay. `when` is a version (errc::invalid_argument where the aggregate has not come so far), a
-  /// timestamp (all that was recorded up to and at that moment), or as_occurred (all that had happened by then in the
-  /// business's own time). Before the first event it is the empty state at version 0.
-  template <class A, class When, class Token>
-  auto state_at(std::string_view id, When when, Token&& token) {
+  /// Reads a past state by replay; completes with versioned<A>. `when` is a version (errc::invalid_argument if the
+  /// aggregate has not reached it), a timestamp (all that was recorded up to and at that moment), or as_occurred (all that
+  /// had happened by then in the business's own time). Before the first event it is the empty state at version 0.
+  template <class A, class When, detail::Token... T>
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto state_at(std::string_view id, When when, T&&... token) {
     require_aggregate<A>();
-    return boost::asio::async_initiate<Token, void(boost::system::error_code, versioned<A>)>(
-        [this, when](auto handler, std::string of) { look_back<A>(std::move(of), when, detail::completion(std::move(handler))); },
-        token, std::string(id));
-  }
-  template <class A, class When>
-  versioned<A> state_at(std::string_view id, When when) {
-    require_aggregate<A>();
-    detail::blocking_slot<versioned<A>> slot;
-    look_back<A>(std::string(id), when, detail::blocking_completion{&slot});
-    return slot.wait();
+    return detail::call<detail::state_maker<A>>(detail::submit_reading{&core_},
+                                                actors::operation_ptr(new actors::past_state_operation<A, When>(id, when)),
+                                                std::forward<T>(token)...);
   }
 
-  /// The events in `range`, each with its record; completes with (error_code, history_part<A>). All of them are held in memory:
+  /// Reads the events in `range`, each with its record; completes with history_part<A>. All of them are held in memory:
   /// give a limit for a long history.
-  template <class A, class Token>
-  auto history(std::string_view id, version_range range, Token&& token) {
+  template <class A, detail::Token... T>
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto history(std::string_view id, version_range range, T&&... token) {
     require_aggregate<A>();
-    return boost::asio::async_initiate<Token, void(boost::system::error_code, history_part<A>)>(
-        [this, range](auto handler, std::string of) { tell<A>(std::move(of), range, detail::completion(std::move(handler))); },
-        token, std::string(id));
+    return detail::call<detail::history_maker<A>>(detail::submit_reading{&core_},
+                                                  actors::operation_ptr(new detail::history_operation<A>(id, range)),
+                                                  std::forward<T>(token)...);
   }
-  template <class A>
-  history_part<A> history(std::string_view id, version_range range = {}) {
-    require_aggregate<A>();
-    detail::blocking_slot<history_part<A>> slot;
-    tell<A>(std::string(id), range, detail::blocking_completion{&slot});
-    return slot.wait();
+  template <class A, detail::Token... T>
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto history(std::string_view id, T&&... token) {
+    return history<A>(id, version_range{}, std::forward<T>(token)...);
   }
 
-  /// Takes nothing more in (errc::draining), finishes what is in flight, leaves snapshots as said, waits for outstanding appends
-  /// and snapshot writes, and lets go of the journal. Completes with (error_code), never with an error. A second call waits for
-  /// the first.
-  template <class Token>
-  requires(!std::same_as<std::remove_cvref_t<Token>, drain_snapshots>) auto drain(
-      Token&& token, drain_snapshots snapshots = drain_snapshots::yes) {
-    return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-        [this, snapshots](auto handler) {
-          auto done = std::make_shared<detail::completion<decltype(handler)>>(std::move(handler));
-          core_.drain_in_background(snapshots, [done] { (*done)(errc{}); });
-        },
-        token);
+  /// Admits nothing more (errc::draining), finishes what is in flight, saves snapshots as said, waits for outstanding
+  /// appends and snapshot writes, and releases the journal. Completes with (error_code), never with an error. A second
+  /// call waits for the first.
+  template <detail::Token... T>
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto drain(drain_snapshots snapshots, T&&... token) {
+    if constexpr ((std::is_same_v<std::remove_cvref_t<T>, blocking_t> || ...)) {
+      core_.drain(snapshots);
+    } else {
+      const auto begin = [core = &core_, snapshots](actors::operation_ptr asked) {
+        core->drain_in_background(snapshots, std::move(asked));
+      };
+      if constexpr (sizeof...(T) == 1) {
+        return detail::initiate<detail::done_alone>(begin, detail::make_signal(), std::forward<T>(token)...);
+      } else {
+#if defined(BOOST_ASIO_HAS_CO_AWAIT)
+        return detail::initiate<detail::done_alone>(begin, detail::make_signal(), boost::asio::use_awaitable);
+#else
+        static_assert(sizeof...(T) == 1, "cairn: this compiler has no coroutines for Asio: give the call a token");
+#endif
+      }
+    }
   }
-  void drain(drain_snapshots snapshots = drain_snapshots::yes) { core_.drain(snapshots); }
+  template <detail::Token... T>
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto drain(T&&... token) {
+    return drain(drain_snapshots::yes, std::forward<T>(token)...);
+  }
 
-  /// What has happened so far, by count.
-  const actors::counters& statistics() const noexcept { return core_.stats(); }
-  /// Operations taken in and not answered yet.
+  /// The counts so far.
+  runtime_statistics statistics() const noexcept { return core_.statistics(); }
+  /// Operations admitted and not answered yet.
   std::size_t in_flight() const noexcept { return core_.in_flight(); }
 
 private:
-  template <class A, class Command, class Token>
-  auto initiate(std::string_view id, auto&& command, actors::boxed_options options, Token&& token) {
-    return boost::asio::async_initiate<Token, void(boost::system::error_code, detail::answer_of<A, Command>)>(
-        [this](auto handler, std::string to, Command what, actors::boxed_options how) {
-          submit<A>(std::move(to), std::move(what), std::move(how), detail::completion(std::move(handler)));
-        },
-        token, std::string(id), std::forward<decltype(command)>(command), std::move(options));
-  }
+  struct submit_batch {
+    detail::runtime_core* core;
+    std::shared_ptr<std::vector<actors::operation_ptr>> operations;
+    void operator()(actors::operation_ptr batch) const { core->submit_many(std::move(*operations), std::move(batch)); }
+  };
 
-  template <class A, class Command, class Complete>
-  void submit(std::string id, Command command, actors::boxed_options options, Complete complete) {
-    using result_type = typename actors::decision_of<A, Command>::result_type;
-    auto done = [complete = std::move(complete)](actors::operation_ptr asked) mutable {
-      complete.answer(std::move(asked), detail::make_answer<result_type>{});
-    };
-    core_.submit(actors::operation_ptr(new actors::command_operation<A, Command, decltype(done)>(
-        std::move(id), std::move(command), std::move(options), std::move(done))));
-  }
-
-  template <class A, class Command, class Complete>
-  void submit_many(std::vector<addressed<Command>> commands, Complete complete) {
-    using batch_type = detail::batch_in_flight<Complete>;
-    if (commands.empty()) return complete({});
-    auto batch = std::make_unique<batch_type>(commands.size(), std::move(complete));
-    detail::operations operations;  // behind the batch: where one cannot be made, the others go before it
-    operations.reserve(commands.size());
-    for (auto& [id, command, options] : commands) {
-      operations.emplace_back(new actors::command_operation<A, Command, typename batch_type::slot>(
-          std::move(id), std::move(command), actors::boxed(std::move(options)), {batch.get(), operations.size()}));
-    }
-    batch.release();
-    core_.submit_many(std::move(operations));
-  }
-
-  template <class A, class Complete>
-  void look(std::string id, Complete complete) {
-    auto done = [complete = std::move(complete)](actors::operation_ptr asked) mutable {
-      complete.answer(std::move(asked), detail::make_versioned<A>{});
-    };
-    core_.submit(actors::operation_ptr(new actors::completing_look<A, decltype(done)>(std::move(id), std::move(done))));
-  }
-
-  template <class A, class When, class Complete>
-  void look_back(std::string id, When when, Complete complete) {
-    stream_id stream(A::category, id);
-    read<versioned<A>>(
-        stream, [stream, when, warn = core_.warn()](journal& store) { return detail::past_state<A>(store, stream, when, warn); },
-        std::move(complete));
-  }
-
-  template <class A, class Complete>
-  void tell(std::string id, version_range range, Complete complete) {
-    stream_id stream(A::category, id);
-    read<history_part<A>>(
-        stream, [stream, range](journal& store) { return detail::read_history<A>(store, stream, range); }, std::move(complete));
-  }
-
-  template <class Value, class Read, class Complete>
-  void read(const stream_id& stream, Read how, Complete complete) {
-    core_.submit_read(stream, std::make_shared<detail::journal_read<Value, Read, Complete>>(std::move(how), std::move(complete)));
+  template <class A, class Command, class... T>
+  auto ask_boxed(std::string_view id, Command&& command, actors::boxed_options options, T&&... token) {
+    using command_type = std::remove_cvref_t<Command>;
+    require_command<A, command_type>();
+    detail::require_survives_await<Command, T...>();
+    return detail::call<detail::answer_maker<actors::result_of<A, command_type>>>(
+        detail::submit_operation{&core_},
+        actors::operation_ptr(
+            new actors::command_operation<A, command_type>(id, std::forward<Command>(command), std::move(options))),
+        std::forward<T>(token)...);
   }
 
   detail::runtime_core core_;
+};
+
+/// One aggregate of a runtime. A value: copies refer to the same aggregate. Valid as long as the runtime.
+/// Thread safety: const members from any thread. Each call is that of the runtime without `A` and the id.
+template <Aggregate A>
+class aggregate_ref {
+public:
+  aggregate_ref(cairn::runtime& runtime, std::string id) : runtime_(&runtime), id_(std::move(id)) {}
+
+  const std::string& id() const noexcept { return id_; }
+
+  template <class Command, detail::Token... T>
+  [[nodiscard]] auto ask(Command&& command, const call_options& options, T&&... token) const {
+    return runtime_->template ask<A>(id_, std::forward<Command>(command), options, std::forward<T>(token)...);
+  }
+  template <class Command, std::same_as<command_options> Options, detail::Token... T>
+  [[nodiscard]] auto ask(Command&& command, Options&& options, T&&... token) const {
+    return runtime_->template ask<A>(id_, std::forward<Command>(command), std::move(options), std::forward<T>(token)...);
+  }
+  template <class Command, detail::Token... T>
+  [[nodiscard]] auto ask(Command&& command, T&&... token) const {
+    return runtime_->template ask<A>(id_, std::forward<Command>(command), std::forward<T>(token)...);
+  }
+  template <class Command, detail::Token... T>
+  [[nodiscard]] auto ask_many(std::vector<Command> commands, T&&... token) const {
+    return runtime_->template ask_many<A>(id_, std::move(commands), std::forward<T>(token)...);
+  }
+  template <detail::Token... T>
+  [[nodiscard]] auto state(T&&... token) const {
+    return runtime_->template state<A>(id_, std::forward<T>(token)...);
+  }
+  template <class When, detail::Token... T>
+  [[nodiscard]] auto state_at(When when, T&&... token) const {
+    return runtime_->template state_at<A>(id_, when, std::forward<T>(token)...);
+  }
+  template <detail::Token... T>
+  [[nodiscard]] auto history(version_range range, T&&... token) const {
+    return runtime_->template history<A>(id_, range, std::forward<T>(token)...);
+  }
+  template <detail::Token... T>
+  [[nodiscard]] auto history(T&&... token) const {
+    return runtime_->template history<A>(id_, std::forward<T>(token)...);
+  }
+
+private:
+  cairn::runtime* runtime_;
+  std::string id_;
 };
 
 }  // namespace cairn

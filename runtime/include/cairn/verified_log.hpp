@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cairn/actors/recovery.hpp>
+#include <cairn/detail/typed_operation.hpp>
 #include <cairn/folded_log.hpp>
 
 #include <concepts>
@@ -105,8 +106,8 @@ private:
 
   static bool same(const A& one, const A& other) {
     std::string bytes, others;
-    codec::encode(bytes, one);
-    codec::encode(others, other);
+    cairn::detail::encode(bytes, one);
+    cairn::detail::encode(others, other);
     if (!actors::same_bytes_in_any_order(bytes, others)) return false;
     if constexpr (std::equality_comparable<A>) {
       return one == other || (bytes == others && !(one == one));  // what is not equal to itself, as a NaN

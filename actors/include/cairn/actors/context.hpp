@@ -3,6 +3,7 @@
 
 #include <cairn/actors/recovery.hpp>
 #include <cairn/journal.hpp>
+#include <cairn/runtime_options.hpp>
 #include <cairn/time.hpp>
 
 #include <atomic>
@@ -16,44 +17,29 @@
 
 namespace cairn::actors {
 
-/// The bounds and choices of the actors. checked() says the ranges.
-struct settings {
-  std::uint64_t snapshot_every_events = 500;  ///< 0: never
-  std::size_t command_ids_kept = 64;
-  std::size_t recovery_queue_max = 10'000;  ///< commands that wait for one aggregate's recovery
-  std::size_t batch_appends_max = 8'192;    ///< appends in one group commit
-  std::size_t batch_bytes_max = std::size_t{8} << 20;
-  std::size_t live_aggregates_max = 250'000;
-  std::size_t directories = 8;  ///< that share the aggregates; live_aggregates_max is split evenly among them
-  /// Each on a thread of its own. 0: one for every two cores, so that a storm of recoveries leaves room for those that are live.
-  std::size_t recoveries_at_once_max = 0;
-  std::chrono::milliseconds passivate_after{120'000};    ///< 0: never for idleness
-  std::size_t threads = 0;                               ///< of the scheduler; 0: one for each core
-  std::chrono::milliseconds recovery_retry_min{100};     ///< the pause doubles with each failure,
-  std::chrono::milliseconds recovery_retry_max{10'000};  ///< up to this
-};
+using settings = runtime_bounds;
 
 /// The settings with what is 0 for "as the machine has" filled in. Throws error(errc::invalid_argument), naming the setting, its
 /// value and its range.
 settings checked(settings bounds);
 
-/// What has happened so far. Each is written by the actors and may be read by any thread; together they are no snapshot.
+/// The counts of runtime_statistics. Each is written by the actors and may be read by any thread.
 struct counters {
-  std::atomic<std::uint64_t> commits{0};          ///< group commits
-  std::atomic<std::uint64_t> events{0};           ///< made durable
-  std::atomic<std::uint64_t> failed_commits{0};   ///< group commits that threw
-  std::atomic<std::uint64_t> commit_ns{0};        ///< time spent in journal::append
-  std::atomic<std::uint64_t> last_commit_ns{0};   ///< of the latest group commit
-  std::atomic<std::uint64_t> live_aggregates{0};  ///< actors that exist now
-  std::atomic<std::uint64_t> activations{0};      ///< actors ever made
-  std::atomic<std::uint64_t> passivations{0};     ///< actors that were told to end: idle, too many, or draining
-  std::atomic<std::uint64_t> recoveries{0};       ///< that succeeded
+  std::atomic<std::uint64_t> commits{0};
+  std::atomic<std::uint64_t> events{0};
+  std::atomic<std::uint64_t> failed_commits{0};
+  std::atomic<std::uint64_t> commit_ns{0};
+  std::atomic<std::uint64_t> last_commit_ns{0};
+  std::atomic<std::uint64_t> live_aggregates{0};
+  std::atomic<std::uint64_t> activations{0};
+  std::atomic<std::uint64_t> passivations{0};
+  std::atomic<std::uint64_t> recoveries{0};
   std::atomic<std::uint64_t> failed_recoveries{0};
-  std::atomic<std::uint64_t> events_recovered{0};  ///< read after a snapshot, or from the beginning
-  std::atomic<std::uint64_t> snapshots_loaded{0};  ///< recoveries that started from one
+  std::atomic<std::uint64_t> events_recovered{0};
+  std::atomic<std::uint64_t> snapshots_loaded{0};
   std::atomic<std::uint64_t> snapshots_saved{0};
   std::atomic<std::uint64_t> failed_snapshots{0};
-  std::atomic<std::uint64_t> skipped_snapshots{0};  ///< because too many waited to be saved
+  std::atomic<std::uint64_t> skipped_snapshots{0};
 };
 
 /// Whether the journal takes appends. As long as it fails one commit after another, most commands are refused before they are

@@ -97,7 +97,7 @@ caf::actor spawn_reader(caf::actor_system& system, shared_context& shared, threa
 caf::actor spawn_directory(caf::actor_system& system, shared_context& shared, const crew& colleagues, std::size_t directories);
 
 /// Hands a look into the past to a reader.
-void send_to_reader(const crew& staff, std::size_t hash, std::shared_ptr<read_job> job);
+void send_to_reader(const crew& staff, operation_ptr asked);
 
 /// Sends the operations to their directories, in order, one message to each that has any of them: for an engine whose messages
 /// can be held.

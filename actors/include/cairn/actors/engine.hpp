@@ -28,8 +28,8 @@ public:
   /// The same for several at once, at least one, in as few messages as may be. Those of one aggregate come to it in their order.
   virtual void submit_many(std::vector<operation_ptr> asked) = 0;
 
-  /// Runs `job` on a reader. `hash` spreads jobs over the readers.
-  virtual void read(std::size_t hash, std::shared_ptr<read_job> job) = 0;
+  /// Lets a reader run operation::read(), and completes the operation.
+  virtual void read(operation_ptr asked) = 0;
 
   /// Finishes everything that was submitted, leaves a snapshot of each aggregate where `snapshot`, ends all actors and lets go
   /// of the store. Nothing may be submitted or read while it runs or afterwards, not even an empty list: the engine takes no lock
@@ -58,8 +58,6 @@ struct engine_parts {
 
 /// Whether the calling thread is one of the threads of any engine.
 bool is_engine_thread() noexcept;
-
-using engine_factory = std::function<std::unique_ptr<engine>(engine_parts)>;
 
 /// The actors on their threads, started. Throws as checked() does.
 std::unique_ptr<engine> threaded_engine(engine_parts parts);

@@ -71,9 +71,9 @@ struct recovery_result {
   std::string detail;
 };
 
-/// To a reader: read the journal, and answer whoever asked. If there is an inbox, it goes there instead.
+/// To a reader: read the journal, and answer the caller. If there is an inbox, it goes there instead.
 struct read_request {
-  std::shared_ptr<read_job> job;
+  operation_ptr what;
 };
 
 /// To the snapshot writer, from an aggregate. Answered by snapshot_result.

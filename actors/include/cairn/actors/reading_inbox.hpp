@@ -23,7 +23,7 @@ struct recovery_order {
   caf::actor asker;
 };
 
-using reading = std::variant<recovery_order, std::shared_ptr<read_job>>;
+using reading = std::variant<recovery_order, operation_ptr>;
 
 /// Any thread. Bounded by those who put: an aggregate waits for one recovery, and each look into the past is an operation in
 /// flight.

@@ -17,9 +17,6 @@
 
 namespace cairn::actors {
 
-/// Told, in a sentence, of what went wrong and was survived. Called from any thread.
-using warn_function = std::function<void(const std::string&)>;
-
 /// What a snapshot's bytes hold (docs/record_format.md, "Snapshots").
 struct snapshot_content {
   cairn::version version;
@@ -55,7 +52,7 @@ struct snapshot_reading {
 /// read back as it was written, or is of a version beyond `head`, the aggregate's last. Throws what the type's default
 /// constructor throws.
 snapshot_reading read_snapshot(const snapshot_view& stored, version head, const aggregate_type& type,
-                               std::size_t command_ids_kept);
+                               std::size_t deduplication_window_size);
 
 /// Whether two encoded states may be the same one. In any order, because an unordered container has none.
 bool same_bytes_in_any_order(std::string_view one, std::string_view other);
@@ -69,12 +66,12 @@ struct recovery_bounds {
 /// Recovers `stream` as it was at the bounds (both inclusive). A snapshot that is missing, damaged, of another schema or beyond
 /// the journal's end is passed over with a warning, for the one before it and in the end for version 0.
 /// Throws what journal::read throws, and error(errc::unknown_event).
-recovered recover(journal& store, const aggregate_type& type, stream_view stream, std::size_t command_ids_kept,
+recovered recover(journal& store, const aggregate_type& type, stream_view stream, std::size_t deduplication_window_size,
                   const warn_function& warn, recovery_bounds bounds = {});
 
 /// The state that the events make which had happened by `at` in the business's own time: those whose occurred-at, or recorded-at
 /// where they brought none, is at most `at`, in order of version. Reads the whole history: such events need not be its beginning.
 /// `version` is that of the last event that counts.
-recovered recover_as_occurred(journal& store, const aggregate_type& type, stream_view stream, timestamp at);
+recovered recover_as_occurred(const journal& store, const aggregate_type& type, stream_view stream, timestamp at);
 
 }  // namespace cairn::actors

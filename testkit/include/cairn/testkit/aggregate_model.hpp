@@ -7,6 +7,7 @@
 #include <cairn/aggregate.hpp>
 #include <cairn/codec.hpp>
 #include <cairn/command_options.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/detail/first_answers.hpp>
 #include <cairn/testkit/detail/through_bytes.hpp>
 #include <cairn/testkit/linearizability.hpp>
@@ -95,10 +96,10 @@ bool same_command(const Command& left, const Command& right) {
     return left == right;
   } else if constexpr (std::is_empty_v<Command>) {
     return true;
-  } else if constexpr (requires(msgpack::packer<msgpack::sbuffer> & packer) { left.msgpack_pack(packer); }) {
+  } else if constexpr (cairn::detail::has_fields<Command>) {
     std::string bytes, others;
-    codec::encode(bytes, left);
-    codec::encode(others, right);
+    cairn::detail::encode(bytes, left);
+    cairn::detail::encode(others, right);
     return bytes == others;
   } else {
     return false;
@@ -131,7 +132,7 @@ public:
 
     void digest() {
       std::string bytes;
-      codec::encode(bytes, value_);
+      cairn::detail::encode(bytes, value_);
       digest_ = detail::mix(std::hash<std::string>{}(bytes) + at_.value, answers_.digest());
     }
 
@@ -225,7 +226,7 @@ private:
             const auto decision = state.value_.decide(command);
             using result_type = typename std::remove_cvref_t<decltype(decision)>::result_type;
             if (decision.rejected()) return;
-            if constexpr (!std::is_void_v<result_type>) codec::decode<result_type>(detail::bytes_of(decision.result()));
+            if constexpr (!std::is_void_v<result_type>) codec<result_type>::decode(detail::bytes_of(decision.result()));
             for (const auto& event : decision.events()) detail::event_in<A>(detail::frame_of<A>(event, 1));
           },
           asked->command);
@@ -254,10 +255,10 @@ private:
       decision.emplace(state.value_.decide(command));
     } catch (...) { return stays_if(!output); }  // errc::decide_failed, which is a not_stored
     if (const auto* no = decision->rejected()) {
-      return stays_if(is_or_unknown(output, [&] { return rejected{no->reason, state.at_}; }));
+      return stays_if(is_or_unknown(output, [&] { return rejected{no->code, state.at_}; }));
     }
     accepted answer{state.at_, 0, false, {}};
-    if constexpr (!std::is_void_v<typename decision_type::result_type>) codec::encode(answer.result, decision->result());
+    if constexpr (!std::is_void_v<typename decision_type::result_type>) cairn::detail::encode(answer.result, decision->result());
     const auto events = std::as_const(*decision).events();
     if (events.empty()) return stays_if(is_or_unknown(output, [&] { return answer; }));
 

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cairn/limits.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/detail/through_bytes.hpp>
 #include <cairn/testkit/failure.hpp>
 
@@ -81,7 +82,7 @@ private:
   std::uint64_t version_ = 0;
 };
 
-inline std::string shown_rejection(const rejection& no) { return "rejected: " + no.reason; }
+inline std::string shown_rejection(const rejection& no) { return "rejected: " + no.code; }
 
 template <class Event>
 std::string shown_events(std::span<const Event> events) {
@@ -146,7 +147,7 @@ public:
     looked_at_ = true;
     if (!decision_) return *this;
     const auto* no = decision_->rejected();
-    if (!no || no->reason != reason) {
+    if (!no || no->code != reason) {
       story_.fail("the answer is not as expected\n  expected rejected: " + std::string(reason) + "\n  actual " + answer(), where);
     }
     return *this;

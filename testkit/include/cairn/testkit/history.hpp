@@ -53,6 +53,8 @@ inline std::string_view name_of(errc code) noexcept {
   case errc::unknown_format: return "unknown_format";
   case errc::corrupt_store: return "corrupt_store";
   case errc::command_id_reused: return "command_id_reused";
+  case errc::cancelled: return "cancelled";
+  case errc::cancelled_in_doubt: return "cancelled_in_doubt";
   }
   return "unknown";
 }

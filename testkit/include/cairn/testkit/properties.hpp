@@ -15,6 +15,7 @@
 // failure.hpp says.
 #pragma once
 
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/detail/last_words.hpp>
 #include <cairn/testkit/detail/through_bytes.hpp>
 #include <cairn/testkit/failure.hpp>
@@ -75,7 +76,7 @@ private:
     tell("when", shown_command(command));
     doing_ = "decide";
     const auto decision = states_.back().decide(command);
-    if (const auto* no = decision.rejected()) tell("then", "rejected: " + no->reason);
+    if (const auto* no = decision.rejected()) tell("then", "rejected: " + no->code);
     for (const auto& event : decision.events()) happens(event);
     if (auto flaw = flaw_in_bytes(command, decision); !flaw.empty()) return flaw;
     doing_ = "the invariant";
@@ -118,7 +119,7 @@ private:
   std::string started_from_snapshots() {
     doing_ = "reading a snapshot back";
     for (std::size_t version = 0; version < states_.size(); ++version) {
-      auto state = codec::decode<A>(bytes_of(states_[version]));
+      auto state = codec<A>::decode(bytes_of(states_[version]));
       for (std::size_t next = version; next < events_.size(); ++next) evolve(state, events_[next]);
       if (!(state == states_.back())) {
         return listed("a snapshot of version " + std::to_string(version) + " and the events behind it are not as the replay",

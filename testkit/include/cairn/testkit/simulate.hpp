@@ -23,6 +23,7 @@
 // - once nothing fails any more, all is answered.
 #pragma once
 
+#include <cairn/msgpack.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/testkit/aggregate_model.hpp>
 #include <cairn/testkit/detail/json_text.hpp>
@@ -143,7 +144,7 @@ private:
     told.version = given.version;
     told.events = given.events;
     told.repeated = given.repeated;
-    if (given.rejected) told.rejected = std::move(given.rejected->reason);
+    if (given.rejected) told.rejected = std::move(given.rejected->code);
     if constexpr (!std::is_void_v<Result>) told.result = bytes_of(given.result);
     return told;
   }
@@ -160,7 +161,7 @@ private:
   static aggregate_output<A> as_output(const client_operation& what, const client_answer& told) {
     if (told.code == errc::version_conflict) return conflict{told.version};
     if (told.code != errc{}) return not_stored{told.code};
-    if (what.is == client_operation::kind::look) return seen_state<A>{codec::decode<A>(told.state), told.version};
+    if (what.is == client_operation::kind::look) return seen_state<A>{codec<A>::decode(told.state), told.version};
     if (told.rejected) return rejected{*told.rejected, told.version};
     return accepted{told.version, told.events, told.repeated, told.result};
   }
@@ -236,7 +237,7 @@ private:
       reached = record.version;
       return true;
     });
-    const auto shown = codec::decode<A>(what.answer->state);
+    const auto shown = codec<A>::decode(what.answer->state);
     if (reached == what.back_to && shown == state) return std::nullopt;
     auto why = cairn::to_string(stream) + " at version " + std::to_string(what.back_to.value) + " was shown as " +
                json_text(std::string_view(what.answer->state)) + ", and the journal's records make it " + json_of(state);

@@ -44,7 +44,7 @@ class test_runtime_access;
 }  // namespace detail
 
 /// What a call of the runtime has come to, or will. A handle; copies share.
-/// `Value` is answer<…>, versioned<…>, history_part<…>, or a vector of batched_answer<…>.
+/// `Value` is answer<…>, versioned<…>, history_part<…>, or a vector of answer<…>.
 template <class Value>
 class awaited {
 public:
@@ -69,7 +69,7 @@ public:
   { return answered() && code() == errc{} && !state_->value->rejected; }
   /// Of a command: the domain said no, for this reason.
   bool rejected(std::string_view reason) const noexcept requires requires(const Value& value) { value.rejected; }
-  { return answered() && code() == errc{} && state_->value->rejected && state_->value->rejected->reason == reason; }
+  { return answered() && code() == errc{} && state_->value->rejected && state_->value->rejected->code == reason; }
 
 private:
   friend class test_runtime;
@@ -140,7 +140,7 @@ private:
 class test_runtime {
 public:
   /// Over `journal`, behind faults of which none is ordered yet. Where recoveries_at_once_max is 0, it is 2 on any machine.
-  explicit test_runtime(actors::settings bounds = {}, std::shared_ptr<cairn::journal> journal = memory_journal());
+  explicit test_runtime(runtime_bounds bounds = {}, std::shared_ptr<cairn::journal> journal = memory_journal());
   /// The same, with all that a runtime can be given: `test_runtime world({.in_flight_max = 1})`. Where it names no journal, over
   /// one in memory; its clock and its on_warning give way to the world's own.
   explicit test_runtime(runtime_options options);
@@ -158,22 +158,24 @@ public:
 
   // What is asked. None of these does anything before the actors are stepped.
   template <Aggregate A, class Command>
-  auto ask(std::string_view id, Command command, command_options options = {},
+  auto ask(std::string_view id, Command command, const call_options& options = {},
            std::source_location where = std::source_location::current()) {
     awaited<cairn::detail::answer_of<A, Command>> answer(where);
-    runtime().template ask<A>(id, std::move(command), std::move(options), into(answer));
+    runtime().template ask<A>(id, std::move(command), options, into(answer));
     return answer;
   }
   template <Aggregate A, class Command>
   auto ask_many(std::vector<addressed<Command>> commands, std::source_location where = std::source_location::current()) {
-    awaited<std::vector<cairn::detail::batched_answer_of<A, Command>>> answers(where);
+    awaited<std::vector<cairn::detail::answer_of<A, Command>>> answers(where);
     runtime().template ask_many<A>(std::move(commands), into(answers));
     return answers;
   }
   template <Aggregate A, class Command>
   auto ask_many(std::string_view id, std::vector<Command> commands,
                 std::source_location where = std::source_location::current()) {
-    return ask_many<A>(cairn::detail::addressed_to(id, std::move(commands)), where);
+    awaited<std::vector<cairn::detail::answer_of<A, Command>>> answers(where);
+    runtime().template ask_many<A>(id, std::move(commands), into(answers));
+    return answers;
   }
   template <Aggregate A>
   auto state(std::string_view id, std::source_location where = std::source_location::current()) {

@@ -1,12 +1,14 @@
 // In which fields two values differ, by the names that msgpack has for them.
 #pragma once
 
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/detail/json_text.hpp>
 #include <cairn/testkit/detail/type_name.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <msgpack/iterator.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,8 +77,8 @@ inline void add_differences(lines& all, const std::string& path, const msgpack::
 
 /// A line for each field in which two values of msgpack differ: `count: expected 2, actual 3`.
 inline lines differences(std::string_view expected, std::string_view actual) {
-  return codec::with_object(expected, [&](const msgpack::object& one) {
-    return codec::with_object(actual, [&](const msgpack::object& other) {
+  return cairn::detail::with_object(expected, [&](const msgpack::object& one) {
+    return cairn::detail::with_object(actual, [&](const msgpack::object& other) {
       lines all;
       add_differences(all, "", one, other);
       return all;
@@ -86,7 +88,7 @@ inline lines differences(std::string_view expected, std::string_view actual) {
 
 /// The names of a value's fields, as msgpack knows them: `count, reason`; empty where it has none.
 inline std::string field_names(std::string_view bytes) {
-  return codec::with_object(bytes, [](const msgpack::object& value) {
+  return cairn::detail::with_object(bytes, [](const msgpack::object& value) {
     std::string names;
     if (value.type != msgpack::type::MAP) return names;
     for (std::uint32_t i = 0; i < value.via.map.size; ++i) names += (i ? ", " : "") + name_of_key(value.via.map.ptr[i].key);
@@ -105,7 +107,7 @@ inline bool has_nan(const msgpack::object& value) {
 template <class T>
 std::string unstored_difference(std::string_view bytes) {
   const std::string headline = "both values have the same msgpack bytes but differ by operator==: ";
-  if (codec::with_object(bytes, has_nan)) return headline + "a member is not a number, and differs from itself";
+  if (cairn::detail::with_object(bytes, has_nan)) return headline + "a member is not a number, and differs from itself";
   const auto names = field_names(bytes);
   return headline + "a member is missing from the MSGPACK_DEFINE_MAP of " + type_name<T>() +
          (names.empty() ? "" : " (which has " + names + ")") + ", or operator== compares something that is not stored";

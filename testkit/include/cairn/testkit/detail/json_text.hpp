@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cairn/codec.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/time.hpp>
 #include <cairn/utf8.hpp>
 
@@ -99,7 +100,7 @@ inline std::string timestamp_text(std::string_view body) {
   constexpr time::sys_seconds beyond = time::sys_days{time::year{10000} / 1 / 1};
   const time::sys_seconds whole{time::seconds{count}};
   if (whole < first || whole >= beyond || below >= 1'000'000'000) return {};
-  auto text = to_string(whole + time::microseconds{below / 1000});
+  auto text = cairn::to_string(whole + time::microseconds{below / 1000});
   if (below % 1000 != 0) text.insert(text.size() - 1, std::to_string(1000 + below % 1000).substr(1));
   return text;
 }
@@ -154,14 +155,14 @@ inline std::string json_text(const msgpack::object& value) {
 
 /// Exactly one value of msgpack as one line of JSON. Throws error(errc::corrupt_record) where the bytes are none.
 inline std::string json_text(std::string_view msgpack_bytes) {
-  return codec::with_object(msgpack_bytes, [](const msgpack::object& value) { return json_text(value); });
+  return cairn::detail::with_object(msgpack_bytes, [](const msgpack::object& value) { return json_text(value); });
 }
 
 /// The msgpack of a value.
 template <class T>
 std::string bytes_of(const T& value) {
   std::string bytes;
-  codec::encode(bytes, value);
+  cairn::detail::encode(bytes, value);
   return bytes;
 }
 

@@ -94,7 +94,7 @@ std::string report_text(const T& value) {
 
 inline std::string report_text(cairn::version number) { return "version " + std::to_string(number.value); }
 inline std::string report_text(cairn::position number) { return "position " + std::to_string(number.value); }
-inline std::string report_text(const rejection& no) { return "rejected: " + no.reason; }
+inline std::string report_text(const rejection& no) { return "rejected: " + no.code; }
 
 /// Shows a moment of the system clock as an export does.
 template <class Duration>

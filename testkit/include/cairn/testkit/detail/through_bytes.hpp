@@ -4,6 +4,7 @@
 
 #include <cairn/aggregate.hpp>
 #include <cairn/limits.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/detail/differences.hpp>
 
 #include <concepts>
@@ -93,7 +94,7 @@ std::string codec_flaw(const T& value) {
     require_comparable<T>();
     static_assert(std::default_initializable<T>, "cairn: what comes back from its bytes needs a default constructor");
     try {
-      return flaw_between(value, codec::decode<T>(bytes_of(value)));
+      return flaw_between(value, codec<T>::decode(bytes_of(value)));
     } catch (const std::exception& reason) { return flaw_of_reading<T>(reason); }
   }
   return {};  // nothing can be lost of nothing
@@ -117,7 +118,7 @@ std::string frame_of(const typename A::Event& event, std::uint64_t version) {
   written.version = cairn::version{version};
   std::visit(
       [&]<class E>(const E& one) {
-        codec::encode(payload, one);
+        cairn::detail::encode(payload, one);
         written.type = E::type;
         written.schema_version = schema_version_of<E>();
       },

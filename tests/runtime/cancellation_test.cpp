@@ -1,0 +1,310 @@
+// Cancellation through a handler's slot, with a Boost that has them (1.77 or newer). An answer must say the truth about what is
+// stored, and each handler must be called once.
+#include "product.hpp"
+#include "settings.hpp"
+
+#include <cairn/memory_journal.hpp>
+#include <cairn/runtime.hpp>
+#include <cairn/testkit/forwarding_journal.hpp>
+#include <cairn/testkit/random.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <future>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace cairn::tests {
+namespace {
+
+namespace asio = boost::asio;
+using namespace stock;
+using kind = asio::cancellation_type;
+
+/// A journal whose appends and reads wait until they are let go.
+class held_journal final : public testkit::forwarding_journal {
+public:
+  held_journal() : forwarding_journal(memory_journal()) {}
+
+  std::atomic<bool> hold_appends = false, hold_reads = false;
+  std::promise<void> append_begun, read_begun, go_on;
+  std::shared_future<void> may_go_on = go_on.get_future().share();
+
+  void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
+    if (hold_appends.exchange(false)) {
+      append_begun.set_value();
+      may_go_on.wait();
+    }
+    forwarding_journal::append(appends, outcomes);
+  }
+  void read(stream_view stream, version_range range, const record_visitor& visit) const override {
+    auto& self = const_cast<held_journal&>(*this);
+    if (self.hold_reads.exchange(false)) {
+      self.read_begun.set_value();
+      may_go_on.wait();
+    }
+    forwarding_journal::read(stream, range, visit);
+  }
+};
+
+/// One call that can be cancelled.
+struct cancellable {
+  asio::io_context io;
+  asio::cancellation_signal signal;
+  std::optional<errc> code;
+  int called = 0;
+
+  auto token() {
+    return asio::bind_cancellation_slot(signal.slot(),
+                                        asio::bind_executor(io, [this](boost::system::error_code, const auto& value) {
+                                          ++called;
+                                          code = value.code;
+                                        }));
+  }
+  /// Runs until the answer is there.
+  void finish() { io.run(); }
+};
+
+}  // namespace
+
+TEST_CASE("a command that waits for its aggregate's recovery is cancelled, and is not stored") {
+  const auto journal = std::make_shared<held_journal>();
+  runtime runtime{{.journal = journal}};
+  cancellable call;
+  auto type = kind::total;
+  SUBCASE("totally") {}
+  SUBCASE("partially") { type = kind::partial; }
+  SUBCASE("terminally") { type = kind::terminal; }
+  journal->hold_reads = true;
+  runtime.ask<Product>("1", Enrol{}, call.token());
+  journal->read_begun.get_future().wait();
+  call.signal.emit(type);
+  call.finish();
+  CHECK(call.called == 1);
+  CHECK(call.code == errc::cancelled);
+  journal->go_on.set_value();
+  CHECK(runtime.state<Product>("1", blocking).version == version{0});
+}
+
+TEST_CASE("a command that is decided is not cancelled totally; its caller can be let go with an outcome that is in doubt") {
+  const auto journal = std::make_shared<held_journal>();
+  runtime runtime{{.journal = journal}};
+  runtime.ask<Product>("1", Enrol{}, blocking).value();
+  cancellable call;
+  journal->hold_appends = true;
+  runtime.ask<Product>("1", AddStock{1}, {.command_id = "order-7"}, call.token());
+  journal->append_begun.get_future().wait();
+  call.signal.emit(kind::total);
+  call.io.poll();
+  CHECK(call.called == 0);
+  SUBCASE("terminally") {
+    call.signal.emit(kind::terminal);
+    call.finish();
+    CHECK(call.code == errc::cancelled_in_doubt);
+    journal->go_on.set_value();
+    const auto repeat = runtime.ask<Product>("1", AddStock{1}, {.command_id = "order-7"}, blocking);
+    CHECK(repeat.repeated);
+    CHECK(repeat.version == version{2});
+  }
+  SUBCASE("not at all") {
+    journal->go_on.set_value();
+    call.finish();
+    CHECK(call.code == errc{});
+  }
+  CHECK(call.called == 1);
+  CHECK(runtime.state<Product>("1", blocking).version == version{2});
+}
+
+TEST_CASE("a read, a batch and a coroutine's call are cancelled") {
+  const auto journal = std::make_shared<held_journal>();
+  runtime runtime{{.journal = journal}};
+  journal->hold_reads = true;
+  SUBCASE("a read of the past") {
+    cancellable call;
+    runtime.history<Product>("1", call.token());
+    journal->read_begun.get_future().wait();
+    call.signal.emit(kind::total);
+    call.finish();
+    CHECK(call.code == errc::cancelled);
+  }
+  SUBCASE("a batch, of which each command is cancelled by itself") {
+    asio::io_context io;
+    asio::cancellation_signal signal;
+    std::vector<answer<>> answers;
+    runtime.ask_many<Product>("1", std::vector<Enrol>(3),
+                              asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(io, [&](std::vector<answer<>> all) {
+                                                             answers = std::move(all);
+                                                           })));
+    journal->read_begun.get_future().wait();
+    signal.emit(kind::terminal);
+    io.run();
+    REQUIRE(answers.size() == 3);
+    for (const auto& answer : answers) CHECK(answer.code == errc::cancelled);
+  }
+  SUBCASE("a coroutine's call, by a timer") {
+    using namespace asio::experimental::awaitable_operators;
+    asio::io_context io;
+    std::size_t first = 9;
+    asio::co_spawn(
+        io,
+        [&]() -> asio::awaitable<void> {
+          asio::steady_timer limit(io);
+          limit.expires_after(std::chrono::milliseconds{1});
+          const auto done = co_await (runtime.ask<Product>("1", Enrol{}) || limit.async_wait(asio::use_awaitable));
+          first = done.index();
+        },
+        [](std::exception_ptr failure) { CHECK_FALSE(failure); });
+    io.run();
+    CHECK(first == 1);
+  }
+  journal->go_on.set_value();
+  CHECK(runtime.state<Product>("1", blocking).version == version{0});
+}
+
+namespace {
+
+/// Sends commands one after the other on a strand of its own, and cancels each at a random moment or not at all.
+class client {
+public:
+  client(runtime& runtime, asio::io_context& io, std::uint64_t number, std::size_t commands)
+      : runtime_(runtime), strand_(asio::make_strand(io)), random_(number), number_(number), left_(commands) {}
+
+  void next() {
+    if (left_-- == 0) return;
+    current_ = std::make_shared<call>();
+    auto& now = *current_;
+    now.tag = std::to_string(number_) + "/" + std::to_string(left_);
+    now.product = std::to_string(random_.below(products));
+    now.with_id = random_.chance(0.5);
+    send(current_);
+    if (random_.chance(0.8)) cancel_after(random_.below(20), current_);
+  }
+
+  static constexpr std::size_t products = 64;
+  std::size_t called_wrongly = 0, answered_wrongly = 0, cancelled = 0, in_doubt = 0, in_doubt_and_stored = 0;
+  std::map<std::string, std::vector<std::string>> stored, not_stored;  // tags by product
+
+private:
+  struct call {
+    asio::cancellation_signal signal;
+    std::string tag, product;
+    bool with_id = false;
+    int called = 0;
+  };
+
+  void send(const std::shared_ptr<call>& now) {
+    const call_options options{.command_id = now->with_id ? std::string_view(now->tag) : std::string_view()};
+    runtime_.ask<Product>(
+        now->product, AddStock{1, now->tag}, options,
+        asio::bind_cancellation_slot(now->signal.slot(),
+                                     asio::bind_executor(strand_, [this, now](auto, const answer<>& got) { take(now, got); })));
+  }
+
+  void cancel_after(std::size_t hops, std::shared_ptr<call> now) {
+    if (hops > 0) {
+      return asio::post(strand_, [this, hops, now = std::move(now)]() mutable { cancel_after(hops - 1, std::move(now)); });
+    }
+    constexpr kind types[] = {kind::total, kind::partial, kind::terminal};
+    now->signal.emit(types[random_.below(3)]);
+  }
+
+  void take(const std::shared_ptr<call>& now, const answer<>& got) {
+    if (++now->called != 1) ++called_wrongly;
+    if (got) {
+      stored[now->product].push_back(now->tag);
+    } else if (got.code == errc::cancelled) {
+      if (now->with_id) ++answered_wrongly;
+      ++cancelled;
+      not_stored[now->product].push_back(now->tag);
+    } else if (got.code == errc::cancelled_in_doubt) {
+      ++in_doubt;
+      if (now->with_id) return repeat(now);
+    } else {
+      ++answered_wrongly;
+    }
+    next();
+  }
+
+  void repeat(const std::shared_ptr<call>& now) {
+    runtime_.ask<Product>(now->product, AddStock{1, now->tag}, {.command_id = now->tag},
+                          asio::bind_executor(strand_, [this, now](auto, const answer<>& got) {
+                            if (!got) ++answered_wrongly;
+                            in_doubt_and_stored += got.repeated;
+                            stored[now->product].push_back(now->tag);
+                            next();
+                          }));
+  }
+
+  runtime& runtime_;
+  asio::strand<asio::io_context::executor_type> strand_;
+  testkit::random random_;
+  const std::uint64_t number_;
+  std::size_t left_;
+  std::shared_ptr<call> current_;
+};
+
+}  // namespace
+
+TEST_CASE("of commands cancelled at random moments each is answered once, and its outcome can be learned by its id") {
+  constexpr std::size_t clients = 16;
+  const auto commands = setting("CAIRN_TEST_CANCELLATIONS", sanitized ? 100'000 : 300'000);
+  runtime runtime{{.journal = memory_journal()}};
+  for (std::size_t product = 0; product < client::products; ++product) {
+    runtime.ask<Product>(std::to_string(product), Enrol{}, blocking).value();
+  }
+  asio::io_context io{2};
+  std::vector<std::unique_ptr<client>> all;
+  for (std::size_t number = 0; number < clients; ++number) {
+    all.push_back(std::make_unique<client>(runtime, io, number, commands / clients));
+    all.back()->next();
+  }
+  std::thread other([&] { io.run(); });
+  io.run();
+  other.join();
+
+  std::map<std::string, std::map<std::string, int>> found;
+  for (std::size_t product = 0; product < client::products; ++product) {
+    auto& tags = found[std::to_string(product)];
+    for (const auto& one : runtime.history<Product>(std::to_string(product), blocking).events) {
+      if (const auto* added = std::get_if<StockAdded>(&one.event)) ++tags[added->reason];
+    }
+  }
+  std::size_t wrong = 0, cancelled = 0, in_doubt = 0, in_doubt_and_stored = 0;
+  for (const auto& one : all) {
+    CHECK(one->called_wrongly == 0);
+    CHECK(one->answered_wrongly == 0);
+    for (const auto& [product, tags] : one->stored) {
+      for (const auto& tag : tags) wrong += found[product][tag] != 1;
+    }
+    for (const auto& [product, tags] : one->not_stored) {
+      for (const auto& tag : tags) wrong += found[product].contains(tag);
+    }
+    cancelled += one->cancelled;
+    in_doubt += one->in_doubt;
+    in_doubt_and_stored += one->in_doubt_and_stored;
+  }
+  CHECK(wrong == 0);
+  show("cancellation: " + std::to_string(commands) + " commands, " + std::to_string(cancelled) + " cancelled, " +
+       std::to_string(in_doubt) + " in doubt; a repeat found " + std::to_string(in_doubt_and_stored) + " of them stored; " +
+       std::to_string(wrong) + " wrong");
+  CHECK(cancelled > 0);
+  CHECK(in_doubt_and_stored > 0);
+}
+
+}  // namespace cairn::tests
