@@ -71,14 +71,9 @@ union default_command_options {
 constinit const command_options& default_options = defaults.value;
 
 boxed_options boxed(const call_options& options) {
-  const bool plain = options.expected == expected_version::any() && options.command_id.empty() &&
-                     options.correlation_id.empty() && options.causation_id.empty() && options.principal.empty() &&
-                     !options.occurred_at && !options.deadline && options.metadata.empty() &&
-                     options.when_full == when_full::fail;
-  if (plain) return nullptr;
-  return boxed_options(new command_options{options.expected, std::string(options.command_id), std::string(options.correlation_id),
-                                           std::string(options.causation_id), std::string(options.principal), options.occurred_at,
-                                           options.deadline, options.metadata.copy(), options.when_full});
+  return boxed(command_options{options.expected, std::string(options.command_id), std::string(options.correlation_id),
+                               std::string(options.causation_id), std::string(options.principal), options.occurred_at,
+                               options.deadline, options.metadata.copy(), options.when_full});
 }
 
 boxed_options boxed(command_options&& options) {

@@ -48,7 +48,7 @@ public:
     return "unknown cairn condition " + std::to_string(value);
   }
 
-  // By name: a boost::system::error_code that became a std::error_code has a category object of its own.
+  // By name: a boost::system::error_code that became a std::error_code has another category object.
   bool equivalent(const std::error_code& code, int value) const noexcept override {
     return std::string_view(code.category().name()) == "cairn" &&
            holds(static_cast<condition>(value), static_cast<errc>(code.value()));

@@ -68,8 +68,8 @@ void write_value(std::string& out, bool value) { out.push_back(static_cast<char>
 void write_value(std::string& out, double value) {
   pack_to(out, [&](packer& to) { to.pack(value); });
 }
-void write_value(std::string& out, std::string_view value) {
-  pack_to(out, [&](packer& to) { to.pack(value); });
+void write_text(std::string& out, std::string_view text) {
+  pack_to(out, [&](packer& to) { to.pack(text); });
 }
 void write_map_head(std::string& out, std::uint32_t fields) {
   pack_to(out, [&](packer& to) { to.pack_map(fields); });
@@ -263,7 +263,7 @@ field_visitor& field_visitor::pack_array(std::uint32_t fields) {
 
 field_visitor& field_visitor::visit_name(std::string_view name) {
   if (out_) {
-    write_value(*out_, name);
+    write_text(*out_, name);
   } else if (bytes_) {
     good_ = good_ && bytes_->take_literal(name);
   } else {

@@ -52,7 +52,8 @@ void post_together(void* context, actors::answers_together::group&& answers) {
   asio::post(where, posted_together(where, std::move(answers)));
 }
 
-/// One answer on its way. It carries the operation, in the operation's own memory: nothing is copied or allocated.
+/// One answer on its way to an executor. It carries the operation instead of the answer, so nothing is copied. An io_context
+/// takes the memory for it from the operation; any_io_executor ignores the allocator.
 struct posted_answer {
   actors::operation_ptr asked;
   tell_function tell;

@@ -223,35 +223,32 @@ private:
   static constexpr actors::aggregate_type none{nullptr, "", 1, nullptr};
 };
 
-}  // namespace
-
 class batch_operation final : public carrier {
 public:
-  explicit batch_operation(std::size_t size) : completed(size), left_(size) {}
+  explicit batch_operation(std::vector<actors::operation_ptr> all) : commands(std::move(all)), left_(commands.size()) {}
 
   void set(std::size_t place, actors::operation_ptr asked) {
-    completed[place] = std::move(asked);
+    commands[place] = std::move(asked);
     if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) complete(std::move(self));
   }
 
   /// Cancels the commands that are not completed; the batch completes when the last of them has.
   bool cancel(bool only_undecided) noexcept override {
-    for (auto* const one : commands) {
+    for (auto* const one : in_flight) {
       if (const auto share = one->share_if_alive()) share->cancel(only_undecided);
     }
     return false;
   }
 
-  /// In the order of the commands. Each exists until the batch is completed: then `completed` holds it.
-  std::vector<actors::operation*> commands;
-  std::vector<actors::operation_ptr> completed;
-  actors::operation_ptr self;  // until then
+  /// Until the batch is submitted, and each again when it is completed.
+  std::vector<actors::operation_ptr> commands;
+  /// The same once they are submitted. Each exists until the batch is completed, because `commands` has it then.
+  std::vector<actors::operation*> in_flight;
+  actors::operation_ptr self;  // until the batch is completed
 
 private:
   std::atomic<std::size_t> left_;
 };
-
-namespace {
 
 /// What completes the operation at `place` of a batch.
 class batch_slot final : public actors::completion {
@@ -302,9 +299,11 @@ private:
 }  // namespace
 
 actors::operation_ptr make_signal() { return actors::operation_ptr(new carrier); }
-actors::operation_ptr make_batch(std::size_t commands) { return actors::operation_ptr(new batch_operation(commands)); }
+actors::operation_ptr make_batch(std::vector<actors::operation_ptr> commands) {
+  return actors::operation_ptr(new batch_operation(std::move(commands)));
+}
 std::vector<actors::operation_ptr>& completed_in(actors::operation& batch) noexcept {
-  return static_cast<batch_operation&>(batch).completed;
+  return static_cast<batch_operation&>(batch).commands;
 }
 
 void set_other_result(errc& code, std::string& detail) {
@@ -314,13 +313,15 @@ void set_other_result(errc& code, std::string& detail) {
            actors::current_failure(errc::invalid_argument).detail;
 }
 
-void runtime_core::submit_many(std::vector<actors::operation_ptr> asked, actors::operation_ptr batch) {
-  if (asked.empty()) return actors::operation::complete(std::move(batch));
+void runtime_core::submit_batch(actors::operation_ptr batch) {
   auto& all = static_cast<batch_operation&>(*batch);
-  all.commands.reserve(asked.size());
+  if (all.commands.empty()) return actors::operation::complete(std::move(batch));
+  std::vector<actors::operation_ptr> asked(all.commands.size());
+  all.in_flight.reserve(asked.size());
+  asked.swap(all.commands);
   for (std::size_t place = 0; place < asked.size(); ++place) {
     asked[place]->deliver_by<batch_slot>(all, place);
-    all.commands.push_back(&*asked[place]);
+    all.in_flight.push_back(&*asked[place]);
   }
   all.self = std::move(batch);
   std::vector<actors::operation_ptr> admitted;

@@ -84,7 +84,7 @@ struct Deposited {
 
 }  // namespace third
 
-// A codec of its own: a line of text.
+// A codec written by hand: a line of text.
 namespace text {
 
 struct Renamed {

@@ -1,5 +1,6 @@
 #include "value_document.hpp"
 
+#include <cairn/detail/field_visitor.hpp>
 #include <cairn/error.hpp>
 #include <cairn/limits.hpp>
 #include <cairn/utf8.hpp>
@@ -86,37 +87,20 @@ void append_big_endian(std::string& out, Number number) {
   }
 }
 
-struct appender {
-  std::string& bytes;
-  void write(const char* data, std::size_t size) { bytes.append(data, size); }
-};
-
 std::uint32_t size_of(std::string_view bytes) { return static_cast<std::uint32_t>(bytes.size()); }
 
-void append_str(std::string& out, std::string_view text) {
-  appender buffer{out};
-  msgpack::packer<appender>(buffer).pack_str(size_of(text)).pack_str_body(text.data(), size_of(text));
-}
-
 void append_bin(std::string& out, std::string_view bytes) {
-  appender buffer{out};
-  msgpack::packer<appender>(buffer).pack_bin(size_of(bytes)).pack_bin_body(bytes.data(), size_of(bytes));
+  string_appender buffer{out};
+  msgpack::packer<string_appender>(buffer).pack_bin(size_of(bytes)).pack_bin_body(bytes.data(), size_of(bytes));
 }
 
 void append_ext(std::string& out, std::int8_t type, std::string_view bytes) {
-  appender buffer{out};
-  msgpack::packer<appender>(buffer).pack_ext(bytes.size(), type).pack_ext_body(bytes.data(), size_of(bytes));
+  string_appender buffer{out};
+  msgpack::packer<string_appender>(buffer).pack_ext(bytes.size(), type).pack_ext_body(bytes.data(), size_of(bytes));
 }
 
-void append_array_header(std::string& out, std::size_t size) {
-  appender buffer{out};
-  msgpack::packer<appender>(buffer).pack_array(static_cast<std::uint32_t>(size));
-}
-
-void append_map_header(std::string& out, std::size_t size) {
-  appender buffer{out};
-  msgpack::packer<appender>(buffer).pack_map(static_cast<std::uint32_t>(size));
-}
+void append_array_header(std::string& out, std::size_t size) { write_array_head(out, static_cast<std::uint32_t>(size)); }
+void append_map_header(std::string& out, std::size_t size) { write_map_head(out, static_cast<std::uint32_t>(size)); }
 
 void append_float64(std::string& out, double number) {
   // msgpack-c would make an integer of 2.0.
@@ -244,7 +228,7 @@ std::optional<std::string> timestamp_of_text(std::string_view text) {
 
 // --- reading msgpack ---
 
-/// A part of a value, and how much of the limits it takes as it is shown.
+/// A part of a value as it is shown, with its share of the limits.
 struct shown_part {
   document value;
   std::size_t levels = 0;
@@ -494,7 +478,7 @@ public:
       }
       append_map_header(out_, members.size());
       for (const auto& [name, value] : members) {
-        append_str(out_, name);
+        write_text(out_, name);
         append(value);
       }
     } else if (shown.is_binary()) {
@@ -508,7 +492,7 @@ private:
   void append_tagged(const std::string& tag, const document& value) {
     if (tag == timestamp_tag) return append_ext(out_, timestamp_type, timestamp_in(value));
     if (tag == bin_tag) return append_bin(out_, bytes_in(value, tag));
-    if (tag == str_tag) return append_str(out_, bytes_in(value, tag));
+    if (tag == str_tag) return write_text(out_, bytes_in(value, tag));
     if (tag == ext_tag) return append_ext_of(value);
     if (tag == float32_tag) return append_float32(value);
     if (tag == float64_tag) return append_named_float64(value);
@@ -609,7 +593,7 @@ std::optional<timestamp> moment_in(std::string_view text) {
 void append_msgpack(std::string& out, const document& value) {
   switch (value.type()) {
   case document::value_t::number_float: return append_float64(out, value.get<double>());
-  case document::value_t::string: return append_str(out, value.get_ref<const std::string&>());
+  case document::value_t::string: return write_text(out, value.get_ref<const std::string&>());
   case document::value_t::binary: {
     const auto& bytes = value.get_binary();
     return append_bin(out, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
@@ -621,19 +605,14 @@ void append_msgpack(std::string& out, const document& value) {
   case document::value_t::object:
     append_map_header(out, value.size());
     for (const auto& [name, member] : value.get_ref<const document::object_t&>()) {
-      append_str(out, name);
+      write_text(out, name);
       append_msgpack(out, member);
     }
     return;
-  default: break;
-  }
-  appender buffer{out};
-  msgpack::packer<appender> pack(buffer);
-  switch (value.type()) {
-  case document::value_t::boolean: value.get<bool>() ? pack.pack_true() : pack.pack_false(); return;
-  case document::value_t::number_integer: pack.pack_int64(value.get<std::int64_t>()); return;
-  case document::value_t::number_unsigned: pack.pack_uint64(value.get<std::uint64_t>()); return;
-  default: pack.pack_nil(); return;
+  case document::value_t::boolean: return write_value(out, value.get<bool>());
+  case document::value_t::number_integer: return write_number(out, value.get<std::int64_t>());
+  case document::value_t::number_unsigned: return write_number(out, value.get<std::uint64_t>());
+  default: out.push_back('\xc0');  // nil
   }
 }
 

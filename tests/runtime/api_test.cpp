@@ -22,6 +22,7 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -255,6 +256,27 @@ TEST_CASE("options in braces work with every form of a call") {
   CHECK(events[0].principal == "anna");
   CHECK(events[8].metadata == shop);
   CHECK(events[9].metadata == shop);
+}
+
+TEST_CASE("options in braces have every field of those that are kept") {
+  command_options kept;
+  kept.expected = version_9;
+  kept.command_id = "order-7";
+  kept.correlation_id = "day-17";
+  kept.causation_id = "cart-7";
+  kept.principal = "anna";
+  kept.occurred_at = timestamp{std::chrono::seconds{1}};
+  kept.deadline = timestamp{std::chrono::seconds{2}};
+  kept.metadata = {{"shop", "north"}};
+  kept.when_full = when_full::wait;
+  // A field that is added later must be set above too, or the binding below does not compile.
+  const auto& [expected, command_id, correlation_id, causation_id, principal, occurred_at, deadline, metadata, full] = kept;
+  static_cast<void>(
+      std::tie(expected, command_id, correlation_id, causation_id, principal, occurred_at, deadline, metadata, full));
+  const call_options in_braces = kept;
+  REQUIRE(actors::boxed(in_braces));
+  CHECK(*actors::boxed(in_braces) == kept);
+  CHECK(actors::boxed(call_options{}) == nullptr);
 }
 
 TEST_CASE("a handle makes the calls of one aggregate") {

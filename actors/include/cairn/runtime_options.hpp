@@ -23,7 +23,7 @@ struct runtime_bounds {
   std::size_t batch_bytes_max = std::size_t{8} << 20;  ///< bytes in one group commit. 1 to 2^30
   std::size_t live_aggregates_max = 250'000;           ///< aggregates in memory. 1 to 10^9
   std::size_t directories = 8;  ///< that share the aggregates; live_aggregates_max is split evenly among them. 1 to 1,024
-  /// Each on a thread of its own. 0: one for every two cores, so that many recoveries leave room for live aggregates.
+  /// Recoveries at once, each on its own thread. 0: one for every two cores, so that live aggregates have cores, too.
   /// At most 256
   std::size_t recoveries_at_once_max = 0;
   std::chrono::milliseconds passivate_after{120'000};    ///< 0: never for idleness. At most a year

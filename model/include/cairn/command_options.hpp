@@ -76,7 +76,6 @@ public:
   metadata_view() = default;
   metadata_view(const metadata& entries) noexcept : entries_(&entries) {}
   metadata copy() const { return entries_ ? *entries_ : metadata(); }
-  bool empty() const noexcept { return !entries_ || entries_->empty(); }
 
 private:
   const metadata* entries_ = nullptr;

@@ -32,7 +32,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #endif
 
-#include <atomic>
 #include <concepts>
 #include <cstddef>
 #include <functional>
@@ -62,9 +61,6 @@ namespace detail {
 /// Makes the actors. The testkit's runs them step by step.
 using engine_factory = std::function<std::unique_ptr<actors::engine>(actors::engine_parts&&)>;
 
-/// A batch, which completes when the last of its commands has.
-class batch_operation;
-
 /// The compiled part of the runtime. Thread safety: every member from any thread.
 class runtime_core {
 public:
@@ -73,9 +69,10 @@ public:
   ~runtime_core();
 
   void submit(actors::operation_ptr asked);
-  void submit_many(std::vector<actors::operation_ptr> asked, actors::operation_ptr batch);
+  /// Submits the commands of a batch that make_batch() made.
+  void submit_batch(actors::operation_ptr batch);
   void submit_read(actors::operation_ptr asked);
-  /// Drains on a thread of its own, then completes `asked`; before it returns if the engine has no threads.
+  /// Drains on a new thread, then completes `asked`; before it returns if the engine has no threads.
   void drain_in_background(drain_snapshots snapshots, actors::operation_ptr asked);
   void drain(drain_snapshots snapshots);
 
@@ -92,7 +89,9 @@ private:
 
 /// An operation that only carries a completion.
 actors::operation_ptr make_signal();
-actors::operation_ptr make_batch(std::size_t commands);
+/// An operation that completes when the last of `commands` has.
+actors::operation_ptr make_batch(std::vector<actors::operation_ptr> commands);
+/// The commands of a completed batch, in their order.
 std::vector<actors::operation_ptr>& completed_in(actors::operation& batch) noexcept;
 
 template <Aggregate A, class Command>
@@ -241,6 +240,10 @@ struct submit_operation {
 struct submit_reading {
   runtime_core* core;
   void operator()(actors::operation_ptr asked) const { core->submit_read(std::move(asked)); }
+};
+struct submit_batch {
+  runtime_core* core;
+  void operator()(actors::operation_ptr asked) const { core->submit_batch(std::move(asked)); }
 };
 
 /// Starts a call with a token. `Maker` makes its value.
@@ -395,7 +398,6 @@ public:
   template <class A, class Command, detail::Token... T>
   requires(sizeof...(T) <= 1) [[nodiscard]] auto ask_many(std::vector<addressed<Command>> commands, T&&... token) {
     require_batch_command<A, Command>();
-    auto batch = detail::make_batch(commands.size());
     std::vector<actors::operation_ptr> operations;
     operations.reserve(commands.size());
     for (auto& [id, command, options] : commands) {
@@ -403,8 +405,7 @@ public:
           new actors::command_operation<A, Command>(id, std::move(command), actors::boxed(std::move(options))));
     }
     return detail::call<detail::batch_maker<actors::result_of<A, Command>>>(
-        submit_batch{&core_, std::make_shared<std::vector<actors::operation_ptr>>(std::move(operations))}, std::move(batch),
-        std::forward<T>(token)...);
+        detail::submit_batch{&core_}, detail::make_batch(std::move(operations)), std::forward<T>(token)...);
   }
   /// The same for one aggregate, with the default options.
   template <class A, class Command, detail::Token... T>
@@ -481,12 +482,6 @@ public:
   std::size_t in_flight() const noexcept { return core_.in_flight(); }
 
 private:
-  struct submit_batch {
-    detail::runtime_core* core;
-    std::shared_ptr<std::vector<actors::operation_ptr>> operations;
-    void operator()(actors::operation_ptr batch) const { core->submit_many(std::move(*operations), std::move(batch)); }
-  };
-
   template <class A, class Command, class... T>
   auto ask_boxed(std::string_view id, Command&& command, actors::boxed_options options, T&&... token) {
     using command_type = std::remove_cvref_t<Command>;

@@ -335,7 +335,7 @@ private:
   operation* owner_;
 };
 
-/// The moment, in the business's own time, as of which a state is wanted.
+/// The end of a past: a version, or a time of recording.
 using past_moment = std::variant<version, timestamp>;
 
 /// A state of the past, read from the journal.

@@ -62,7 +62,7 @@ void write_number(std::string& out, std::int64_t value);
 void write_number(std::string& out, std::uint64_t value);
 void write_value(std::string& out, bool value);
 void write_value(std::string& out, double value);
-void write_value(std::string& out, std::string_view value);
+void write_text(std::string& out, std::string_view text);
 void write_map_head(std::string& out, std::uint32_t fields);
 void write_array_head(std::string& out, std::uint32_t fields);
 
@@ -209,8 +209,10 @@ void field_visitor::write(const Field& field) {
     write_fields(*out_, field);
   } else if constexpr (PlainInteger<Field>) {
     write_number(*out_, static_cast<std::conditional_t<std::is_signed_v<Field>, std::int64_t, std::uint64_t>>(field));
-  } else if constexpr (std::is_same_v<Field, bool> || std::is_same_v<Field, double> || std::is_same_v<Field, std::string>) {
+  } else if constexpr (std::is_same_v<Field, bool> || std::is_same_v<Field, double>) {
     write_value(*out_, field);
+  } else if constexpr (std::is_same_v<Field, std::string>) {
+    write_text(*out_, field);
   } else {
     string_appender buffer{*out_};
     msgpack::packer<string_appender>(buffer).pack(field);
