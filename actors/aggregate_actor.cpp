@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 namespace {
 
 constexpr std::uint32_t snapshots_in_flight_max = 16;  // of one aggregate

@@ -7,14 +7,14 @@
 // Knows no aggregate type and no store: it sees a hosted_state, and sends messages.
 #pragma once
 
-#include <cairn/actors/crew.hpp>
-
+#include "crew.hpp"
+#include "pending_answers.hpp"
 #include "tsan.hpp"
 
 #include <optional>
 #include <utility>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 class aggregate_actor final : public ordered_actor, private evolve_observer {
 public:

@@ -1,9 +1,9 @@
-#include <cairn/actors/answers_together.hpp>
+#include "answers_together.hpp"
 
 #include <algorithm>
 #include <utility>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 namespace {
 
 thread_local answers_together* living = nullptr;

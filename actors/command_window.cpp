@@ -1,6 +1,6 @@
-#include <cairn/actors/command_window.hpp>
+#include "command_window.hpp"
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 const first_answer* command_window::find(std::string_view command_id) const noexcept {
   if (command_id.empty() || answers_.empty()) return nullptr;

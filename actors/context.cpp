@@ -1,8 +1,8 @@
-#include <cairn/actors/context.hpp>
+#include "context.hpp"
 
 #include <algorithm>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 void journal_health::note_failure(errc code, const std::string& detail, timestamp now) {
   const std::lock_guard lock(mutex_);

@@ -1,11 +1,11 @@
-#include <cairn/actors/deadline_watch.hpp>
+#include "deadline_watch.hpp"
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <utility>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 namespace {
 
 constexpr std::chrono::milliseconds looks_apart_max{100};

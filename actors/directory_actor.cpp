@@ -4,9 +4,8 @@
 // under its lock, which is why passivation loses nothing: the directory forwards up to the message that ends the actor, keeps
 // what comes after, and hands it to the next incarnation. Whoever asks does that on its own thread, without a message to the
 // directory; the directory is an actor for what it must be told: that an aggregate has ended, that time passes, the drain.
-#include <cairn/actors/crew.hpp>
-
 #include "aggregate_actor.hpp"
+#include "crew.hpp"
 #include "standing_actor.hpp"
 #include "tsan.hpp"
 
@@ -19,7 +18,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 namespace {
 
 constexpr std::size_t readers_of_the_past = 2;

@@ -1,8 +1,8 @@
-#include <cairn/actors/engine.hpp>
+#include "engine.hpp"
 
-#include <cairn/actors/crew.hpp>
-#include <cairn/actors/deadline_watch.hpp>
-#include <cairn/actors/system_thread.hpp>
+#include "crew.hpp"
+#include "deadline_watch.hpp"
+#include "system_thread.hpp"
 
 #include "work_pool.hpp"
 
@@ -18,7 +18,7 @@
 #include <thread>
 #include <utility>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 namespace {
 
 template <class T>

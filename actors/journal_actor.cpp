@@ -3,9 +3,9 @@
 // With a thread of its own it takes from the inbox what is there when it is told that there is something. Scheduled, it gathers
 // messages, and sends itself one behind whatever is queued; when that comes up, all that came before it is one group commit. Each
 // aggregate then gets one answer for all of its appends in the batch.
-#include <cairn/actors/answers_together.hpp>
-#include <cairn/actors/crew.hpp>
-
+#include "answers_together.hpp"
+#include "crew.hpp"
+#include "pending_answers.hpp"
 #include "standing_actor.hpp"
 #include "tsan.hpp"
 
@@ -13,7 +13,7 @@
 #include <chrono>
 #include <span>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 namespace {
 
 constexpr std::size_t handed_over_at_once = 256;

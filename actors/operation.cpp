@@ -1,13 +1,14 @@
-#include <cairn/actors/deadline_watch.hpp>
-#include <cairn/actors/operation.hpp>
-#include <cairn/actors/recovery.hpp>
+#include "operation.hpp"
+#include "deadline_watch.hpp"
+#include "recovery.hpp"
+
 #include <cairn/limits.hpp>
 
 #include <xxhash.h>
 
 #include <algorithm>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 void draft::add(std::string_view type, std::uint32_t schema_version, std::string_view payload, std::uint32_t index,
                 std::uint32_t count, std::string_view result) {
@@ -42,6 +43,15 @@ void draft::discard() {
 void add_event(draft& into, std::string_view type, std::uint32_t schema_version, std::string_view payload, std::uint32_t index,
                std::uint32_t count, std::string_view result) {
   into.add(type, schema_version, payload, index, count, result);
+}
+
+record_view written_event(stream_view stream, std::string_view type, std::uint32_t schema_version, std::string_view payload) {
+  record_view written;
+  written.stream = stream;
+  written.type = type;
+  written.schema_version = schema_version;
+  written.payload = payload;
+  return written;
 }
 
 void require_events(std::size_t count) {

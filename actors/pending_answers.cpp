@@ -1,9 +1,9 @@
-#include <cairn/actors/pending_answers.hpp>
+#include "pending_answers.hpp"
 
 #include <algorithm>
 #include <thread>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 void pending_answers::hold(operation_ptr asked, version after) {
   std::unique_lock lock(mutex_);

@@ -1,4 +1,5 @@
-#include <cairn/actors/recovery.hpp>
+#include "recovery.hpp"
+
 #include <cairn/msgpack.hpp>
 
 #include <xxhash.h>
@@ -7,7 +8,7 @@
 #include <array>
 #include <cstring>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 namespace {
 
 constexpr std::uint8_t snapshot_format = 2;
@@ -109,6 +110,11 @@ snapshot_reading read_snapshot(const snapshot_view& stored, version head, const 
   snapshot_reading reading{{type.make(), {}, {}, command_window(deduplication_window_size), {}, 0}, {}};
   reading.why_not = take_snapshot(stored, head, type, reading.aggregate);
   return reading;
+}
+
+std::unique_ptr<hosted_state> state_in_snapshot(const snapshot_view& stored, const aggregate_type& type) {
+  auto [aggregate, why_not] = read_snapshot(stored, stored.version, type, 0);
+  return why_not.empty() ? std::move(aggregate.state) : nullptr;
 }
 
 std::string encode_snapshot(version at, timestamp recorded_at, std::uint32_t schema_version, const hosted_state& state,

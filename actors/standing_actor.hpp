@@ -1,7 +1,7 @@
 // What the standing actors have in common: none of them may die alone.
 #pragma once
 
-#include <cairn/actors/operation.hpp>
+#include "operation.hpp"
 
 #include <caf/scheduled_actor.hpp>
 
@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <exception>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 /// What a store, an aggregate or the user's code throws is caught where it is called; what comes here (no memory for a message,
 /// say) would leave a runtime that never answers again. So the process ends, loudly: all that it has acknowledged is in the

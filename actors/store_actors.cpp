@@ -1,11 +1,10 @@
 // The actors that work beside the journal on the same store: readers recover aggregates and read the past, the snapshot writer
 // saves. None of them keeps a commit waiting.
-#include <cairn/actors/crew.hpp>
-
+#include "crew.hpp"
 #include "standing_actor.hpp"
 #include "tsan.hpp"
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 namespace {
 
 constexpr std::size_t snapshots_kept = 2;

@@ -1,10 +1,10 @@
-#include <cairn/actors/system_thread.hpp>
+#include "system_thread.hpp"
 
 #include <caf/thread_hook.hpp>
 
 #include <future>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 namespace {
 
 thread_local const system_thread* runs_it = nullptr;  // the system that started this thread

@@ -22,7 +22,7 @@
 #include <utility>
 #endif
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 class ordered_actor;
 

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 namespace {
 
 // A worker takes a small share of a long queue, and of a short one a single actor.

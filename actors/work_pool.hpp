@@ -22,7 +22,7 @@
 #include <thread>
 #include <vector>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 /// Given to a CAF actor system as its scheduler module. Takes the number of its threads and the messages of one turn from the
 /// system's configuration.

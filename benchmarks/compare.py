@@ -77,6 +77,8 @@ def build_against(other):
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "benchmarks").mkdir(parents=True)
     (folder / "persistence").symlink_to(other / "persistence")
+    private = other / "actors" / "include" / "cairn" / "actors"  # of an older checkout
+    (folder / "actors").symlink_to(private if (private / "engine.hpp").exists() else other / "actors")
     for source in own_sources:
         shutil.copy2(source, folder / "benchmarks")
     sources = [folder / "benchmarks" / f"{name}.cpp" for name in SOURCES]

@@ -1,10 +1,10 @@
 #include "load.hpp"
 
-#include "opened_store.hpp"
 #include "product.hpp"
 #include "store.hpp"
 
-#include <cairn/actors/engine.hpp>
+#include "../actors/engine.hpp"
+
 #include <cairn/memory_journal.hpp>
 
 #include <boost/asio/bind_executor.hpp>

@@ -1,6 +1,5 @@
 #include "load.hpp"
 #include "measure.hpp"
-#include "opened_store.hpp"
 #include "product.hpp"
 #include "rows.hpp"
 #include "store.hpp"

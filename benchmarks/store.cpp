@@ -1,8 +1,8 @@
 #include "store.hpp"
 
+#include "../persistence/store/store_environment.hpp"
 #include "load.hpp"
 #include "measure.hpp"
-#include "opened_store.hpp"
 #include "product.hpp"
 
 #include <algorithm>
@@ -21,6 +21,12 @@ std::vector<stream_id> streams_of(const std::vector<std::string>& ids) {
 }
 
 }  // namespace
+
+std::unique_ptr<store> open_unchained(const std::filesystem::path& folder) {
+  auto environment = detail::usual_environment();
+  environment.chained = false;
+  return detail::open_embedded_store(folder, {}, environment);
+}
 
 record_batch::record_batch(journal& store, std::size_t size)
     : store_(store), frames_(size), additions_(size), appends_(size), outcomes_(size) {}

@@ -4,15 +4,20 @@
 #include "measure.hpp"
 
 #include <cairn/journal.hpp>
+#include <cairn/store.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace cairn::benchmarks {
+
+/// Opens a store that does not hash its chunks.
+std::unique_ptr<store> open_unchained(const std::filesystem::path& folder);
 
 /// Appends of one event each, which the store takes with one sync.
 class record_batch {

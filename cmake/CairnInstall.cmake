@@ -17,7 +17,13 @@ install(DIRECTORY model/include/ persistence/include/ actors/include/ runtime/in
                   ${CMAKE_CURRENT_BINARY_DIR}/model/include/
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development ${headers})
 
-write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/cairnConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+# Before 1.0 each minor version may break what the one before it had.
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(compatibility SameMinorVersion)
+else()
+  set(compatibility SameMajorVersion)
+endif()
+write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/cairnConfigVersion.cmake COMPATIBILITY ${compatibility})
 install(FILES cmake/cairnConfig.cmake cmake/FindCAF.cmake cmake/FindMsgpack.cmake cmake/FindXXHash.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/cairnConfigVersion.cmake
         DESTINATION ${package_dir} COMPONENT development)

@@ -1,6 +1,6 @@
 #include <cairn/aggregate.hpp>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 void throw_unknown_event(const record_view& record, std::string_view why) {
   throw error(errc::unknown_event, "event " + std::string(record.type) + " (schema version " +

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-namespace cairn {
+namespace cairn::inline v1 {
 namespace {
 
 class category final : public std::error_category {

@@ -1,6 +1,6 @@
 #include <cairn/identity.hpp>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 std::string to_string(stream_view stream) {
   std::string name;

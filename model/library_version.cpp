@@ -1,6 +1,6 @@
 #include <cairn/version.hpp>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 int library_version() noexcept { return CAIRN_VERSION; }
 

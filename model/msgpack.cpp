@@ -8,7 +8,7 @@
 #include <cstring>
 #include <memory>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 using packer = msgpack::packer<string_appender>;
@@ -230,10 +230,6 @@ void throw_other_type(const char* reason) {
   throw error(errc::corrupt_record, std::string("msgpack of another type: ") + reason);
 }
 
-void throw_not_a_field() {
-  throw error(errc::corrupt_record, "the type's msgpack_pack packs a value that is none of its fields; specialise cairn::codec");
-}
-
 field_visitor& field_visitor::pack_map(std::uint32_t fields) {
   named_ = true;
   if (out_) {
@@ -261,7 +257,25 @@ field_visitor& field_visitor::pack_array(std::uint32_t fields) {
   return *this;
 }
 
-field_visitor& field_visitor::visit_name(std::string_view name) {
+// A literal is the name of a field; an array of characters, a field.
+field_visitor& field_visitor::pack_text(const char* field, std::size_t size) {
+  if (named_ && std::exchange(name_next_, !name_next_)) {
+    visit_name(std::string_view(field, size - 1));
+  } else if (out_) {
+    write_text(*out_, std::string_view(field, ::strnlen(field, size)));
+  } else if (!is_part(field) || bytes_) {
+    good_ = false;
+  } else if (const auto* const found = next_parsed()) {
+    if (found->type != msgpack::type::STR && found->type != msgpack::type::BIN) throw msgpack::type_error();
+    if (found->via.str.size > size) throw msgpack::type_error();
+    auto* const into = const_cast<char*>(field);
+    std::memcpy(into, found->via.str.ptr, found->via.str.size);
+    if (found->type == msgpack::type::STR && found->via.str.size < size) into[found->via.str.size] = '\0';
+  }
+  return *this;
+}
+
+void field_visitor::visit_name(std::string_view name) {
   if (out_) {
     write_text(*out_, name);
   } else if (bytes_) {
@@ -274,13 +288,43 @@ field_visitor& field_visitor::visit_name(std::string_view name) {
       if (std::string_view(key.via.str.ptr, key.via.str.size) == name) found_ = &value;
     }
   }
-  return *this;
 }
 
 const msgpack::object* field_visitor::next_parsed() noexcept {
   if (named_) return found_;
   const auto& array = parsed_->via.array;
   return index_ < array.size ? array.ptr + index_++ : nullptr;
+}
+
+void encode_fields(std::string& out, const void* value, visit_function visit) {
+  field_visitor visitor(out);
+  visit(value, visitor);
+}
+
+bool read_fields(byte_reader& bytes, void* value, std::size_t size, visit_function visit) {
+  field_visitor visitor(bytes, value, size);
+  visit(value, visitor);
+  return visitor.good();
+}
+
+void convert_fields(const msgpack::object& parsed, void* value, std::size_t size, visit_function visit) {
+  field_visitor visitor(parsed, value, size);
+  visit(value, visitor);
+  if (visitor.good()) return;
+  // A type's own msgpack_pack, made to look like a macro's, packs a value that is no field.
+  throw error(errc::corrupt_record, "the type's msgpack_pack packs a value that is none of its fields; specialise cairn::codec");
+}
+
+bool decode_in_order(std::string_view bytes, void* value, std::size_t size, visit_function visit) {
+  byte_reader reader(bytes);
+  return read_fields(reader, value, size, visit) && reader.at_end();
+}
+
+void decode_by_name(std::string_view bytes, void* value, std::size_t size, visit_function visit) {
+  const parsed_value parsed(bytes);
+  try {
+    convert_fields(parsed.object(), value, size, visit);
+  } catch (const std::bad_cast& reason) { throw_other_type(reason.what()); }
 }
 
 }  // namespace cairn::detail

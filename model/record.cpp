@@ -1,5 +1,6 @@
 // The record codec. The grammar is docs/record_format.md, "The body of a record"; change both or neither.
-#include <cairn/detail/varint.hpp>
+#include "varint.hpp"
+
 #include <cairn/error.hpp>
 #include <cairn/limits.hpp>
 #include <cairn/record.hpp>
@@ -7,7 +8,7 @@
 #include <bit>
 #include <cstring>
 
-namespace cairn {
+namespace cairn::inline v1 {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "the record codec copies little-endian integers as they stand");

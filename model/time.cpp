@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 timestamp system_now() { return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()); }
 

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 bool is_utf8(std::string_view text) noexcept {
   for (std::size_t at = 0; at < text.size();) {

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-namespace cairn {
+namespace cairn::inline v1 {
 namespace {
 
 class asio_category final : public boost::system::error_category {

@@ -1,6 +1,6 @@
 #include "exit_drain.hpp"
 
-#include <cairn/actors/engine.hpp>
+#include "../actors/engine.hpp"
 
 #include <condition_variable>
 #include <cstddef>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <utility>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 struct exit_drain::entry {
   std::function<void()> drain;

@@ -9,7 +9,7 @@
 
 #include <functional>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// One for each runtime whose actors have threads. Thread safety: exit() may be called on any thread, at any
 /// time.

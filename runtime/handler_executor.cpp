@@ -1,6 +1,7 @@
 #include <cairn/detail/completion.hpp>
 
-#include <cairn/actors/answers_together.hpp>
+#include "../actors/answers_together.hpp"
+
 #include <cairn/answer.hpp>
 
 #include "exit_drain.hpp"
@@ -13,7 +14,7 @@
 
 #include <typeinfo>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 namespace asio = boost::asio;
@@ -82,10 +83,8 @@ boost::system::error_code as_asio_code(errc code) noexcept {
   return code == errc{} ? boost::system::error_code{} : make_asio_code(code);
 }
 
-std::exception_ptr exception_of(errc code, const std::string& detail, version current) {
-  if (code == errc{}) return nullptr;
-  if (code == errc::version_conflict) return std::make_exception_ptr(error(code, detail, current));
-  return std::make_exception_ptr(error(code, detail));
+void throw_if_failed(errc code, const std::string& detail, version current) {
+  if (code != errc{}) throw_not_accepted(code, detail, current, {});
 }
 
 // target<T>() of Boost 1.74 casts without a look at the type, so the look is here.

@@ -1,6 +1,7 @@
 // The compiled part of the runtime: who may come in, who must wait, and when everybody has left.
-#include <cairn/actors/engine.hpp>
-#include <cairn/actors/operation.hpp>
+#include "../actors/engine.hpp"
+#include "../actors/operation.hpp"
+
 #include <cairn/limits.hpp>
 #include <cairn/runtime.hpp>
 
@@ -16,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-namespace cairn {
+namespace cairn::inline v1 {
 void runtime_options::warn_on_stderr(const std::string& sentence) { std::fprintf(stderr, "cairn: %s\n", sentence.c_str()); }
 
 namespace detail {
@@ -351,12 +352,12 @@ void runtime_core::submit_read(actors::operation_ptr asked) {
   self.engine->read(std::move(asked));
 }
 
-actors::operation_ptr runtime_core::wait(actors::operation_ptr asked, const std::function<void(actors::operation_ptr)>& submit) {
+actors::operation_ptr runtime_core::wait(actors::operation_ptr asked, void (runtime_core::*how)(actors::operation_ptr)) {
   auto& engine = *self_->engine;
   if (engine.runs_this_thread()) throw std::logic_error(std::string("cairn: a blocking call was made ") + on_own_thread);
   waiting_thread thread;
   asked->deliver_by<waiting_thread::waker>(thread);
-  submit(std::move(asked));
+  (this->*how)(std::move(asked));
   while (!engine.has_threads() && !thread.is_set()) engine.make_progress();
   return thread.wait();
 }
@@ -383,6 +384,12 @@ void runtime_core::drain(drain_snapshots snapshots) {
   self.engine->drain(snapshots == drain_snapshots::yes);
 }
 
+void runtime_core::drain_with_snapshots(actors::operation_ptr asked) {
+  drain_in_background(drain_snapshots::yes, std::move(asked));
+}
+void runtime_core::drain_without_snapshots(actors::operation_ptr asked) {
+  drain_in_background(drain_snapshots::no, std::move(asked));
+}
 void runtime_core::drain_in_background(drain_snapshots snapshots, actors::operation_ptr asked) {
   if (!self_->engine->has_threads()) {
     drain(snapshots);
@@ -405,5 +412,37 @@ runtime_statistics runtime_core::statistics() const noexcept {
 }
 std::size_t runtime_core::in_flight() const noexcept { return self_->in_flight.load(); }
 
+#if defined(BOOST_ASIO_HAS_CO_AWAIT)
+namespace {
+
+/// handler(operation): for the coroutines below.
+struct operation_alone {
+  using signature = void(actors::operation_ptr);
+  template <class Handler>
+  static void call(Handler&& handler, actors::operation_ptr asked) {
+    asked->destroy_completion();
+    std::move(handler)(std::move(asked));
+  }
+};
+
+}  // namespace
+
+boost::asio::awaitable<actors::operation_ptr> completed(submission submit, actors::operation_ptr asked) {
+  return initiate<operation_alone>(submit, std::move(asked), boost::asio::use_awaitable);
+}
+
+boost::asio::awaitable<answer<>> answered(submission submit, actors::operation_ptr asked, if_failed then) {
+  auto done = co_await completed(submit, std::move(asked));
+  auto value = answer_maker<void>::make(*done);
+  done = {};
+  if (then == if_failed::throws) throw_if_failed(value);
+  co_return value;
+}
+#endif
+
 }  // namespace detail
+
+runtime::runtime(runtime_options options) : core_(std::move(options), nullptr) {}
+runtime::runtime(runtime_options options, const detail::engine_factory& make_engine) : core_(std::move(options), &make_engine) {}
+
 }  // namespace cairn

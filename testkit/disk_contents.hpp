@@ -15,7 +15,7 @@
 #include <set>
 #include <utility>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 using cairn::detail::io_count;
 using cairn::detail::io_status;

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 namespace {
 
 using cairn::detail::file;

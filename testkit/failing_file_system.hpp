@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <memory>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 /// Thread safety: every member from any thread at any time.
 class failing_file_system final : public cairn::detail::file_system {

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 using cairn::detail::io_status;
 

@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 namespace {
 
 template <class Orders>

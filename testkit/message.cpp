@@ -1,8 +1,11 @@
 #include <cairn/testkit/message.hpp>
 
+#include "../actors/operation.hpp"
+#include "../actors/recovery.hpp"
+
 #include <array>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 namespace {
 
 constexpr std::array<std::string_view, std::variant_size_v<message>> kinds{

@@ -7,7 +7,7 @@
 
 #include <mutex>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 using cairn::detail::file;
 using cairn::detail::file_lock;

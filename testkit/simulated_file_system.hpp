@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 /// Which unsynced changes survive a power cut. A file changes by truncations and writes, a folder by new,
 /// removed and replaced names; a rename is one change. Each sector of a write is a change. A lost sector has

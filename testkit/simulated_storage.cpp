@@ -7,7 +7,7 @@
 #include <limits>
 #include <utility>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 namespace {
 
 using std::chrono::microseconds;

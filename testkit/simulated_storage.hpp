@@ -23,7 +23,7 @@
 #include <string>
 #include <vector>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 /// One thread only. At most one store at a time.
 class simulated_storage final {

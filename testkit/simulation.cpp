@@ -18,7 +18,7 @@
 #include <stdexcept>
 #include <utility>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 namespace detail {
 namespace {
 

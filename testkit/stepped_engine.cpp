@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 namespace {
 
 template <std::size_t place = 0>

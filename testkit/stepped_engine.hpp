@@ -4,10 +4,11 @@
 // Before an actor takes a message the taps see it, and may keep it.
 #pragma once
 
-#include <cairn/actors/crew.hpp>
-#include <cairn/actors/deadline_watch.hpp>
-#include <cairn/actors/engine.hpp>
-#include <cairn/actors/system_thread.hpp>
+#include "../actors/crew.hpp"
+#include "../actors/deadline_watch.hpp"
+#include "../actors/engine.hpp"
+#include "../actors/system_thread.hpp"
+
 #include <cairn/testkit/message.hpp>
 
 #include <caf/actor_system.hpp>
@@ -27,7 +28,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 /// A message that a tap has taken out of a mailbox, and where it was going.
 struct kept_message {

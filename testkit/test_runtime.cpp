@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <utility>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 namespace detail {
 
 void stop_test(const std::string& what, std::source_location where) {

@@ -8,8 +8,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <iostream>
 
 namespace asio = boost::asio;
@@ -36,10 +36,8 @@ asio::awaitable<void> tour(cairn::runtime& runtime) {
 }
 
 int main() {
-  const auto folder = std::filesystem::temp_directory_path() / "cairn-tour";
-  std::filesystem::remove_all(folder);
-
-  cairn::runtime runtime{{.journal = cairn::open_store(folder)}};
+  char folder[] = P_tmpdir "/cairn-tour-XXXXXX";  // a new store for each run
+  cairn::runtime runtime{{.journal = cairn::open_store(::mkdtemp(folder))}};
   asio::io_context io;
   asio::co_spawn(io, tour(runtime), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);

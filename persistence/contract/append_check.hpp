@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// No record has this position or a later one.
 inline constexpr std::uint64_t positions_end = std::uint64_t{1} << 56;

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace cairn {
+namespace cairn::inline v1 {
 namespace {
 
 class memory_snapshots final : public snapshot_store {

@@ -7,7 +7,7 @@
 #include <system_error>
 #include <utility>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 /// How many aggregates are looked for in the storage at once.

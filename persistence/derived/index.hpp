@@ -20,7 +20,7 @@
 #include <thread>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// A record of the commit that is being built.
 struct staged_record {

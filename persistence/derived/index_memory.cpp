@@ -5,7 +5,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 constexpr std::size_t name_block_bytes = 1 << 16;

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// Where a record is: the log address of its chunk, and its slot in it.
 struct place {

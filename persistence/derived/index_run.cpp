@@ -1,6 +1,7 @@
 #include "index_run.hpp"
 
-#include <cairn/detail/varint.hpp>
+#include "../../model/varint.hpp"
+
 #include <cairn/limits.hpp>
 
 #include <algorithm>
@@ -8,7 +9,7 @@
 #include <bit>
 #include <cstring>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 constexpr char mark_format = 3;

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// Longer histories are cut into runs of this many records, so that a read from the middle decodes little.
 inline constexpr std::size_t run_records_max = 1024;

@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// Finds an aggregate's runs. Thread safety: one thread at a time.
 class run_cursor {

@@ -7,7 +7,7 @@
 #include <iterator>
 #include <mutex>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 class memory_cursor final : public run_cursor {

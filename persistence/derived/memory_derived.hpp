@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// What a disk would keep. A generation is kept whole or not at all.
 using index_pairs = std::map<std::string, std::string, std::less<>>;

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 constexpr const char* index_family = "index";

@@ -7,7 +7,7 @@
 
 #include <utility>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 /// A file that says that a reader found the index damaged.

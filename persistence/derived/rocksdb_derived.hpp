@@ -14,7 +14,7 @@ namespace rocksdb {
 class Env;
 }
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 struct derived_options {
   std::uint64_t block_cache_mib = 256;

@@ -6,7 +6,7 @@
 #include <rocksdb/sst_file_writer.h>
 #include <utility>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 class rocksdb_index_storage;

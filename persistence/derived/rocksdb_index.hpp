@@ -7,7 +7,7 @@
 #include <functional>
 #include <memory>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// `database` must outlive it. `note_damage` is called before an error says that the index is damaged.
 std::unique_ptr<index_storage> rocksdb_index(rocksdb_database& database, std::function<void()> note_damage);

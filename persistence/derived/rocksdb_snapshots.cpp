@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 /// The key of the log's last position. No snapshot's key begins with a zero.

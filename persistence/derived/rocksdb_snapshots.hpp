@@ -9,7 +9,7 @@
 #include <memory>
 #include <optional>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// `database` must outlive it. `note_damage` is called before an error says that a snapshot is damaged. `last` returns the
 /// position of the log's last record; 0 if it is not known.

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <string>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 chain_head as_head(position through, const digest& hash) {
   chain_head head;

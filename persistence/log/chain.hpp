@@ -7,7 +7,7 @@
 
 #include <string_view>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 class chain {
 public:

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <charconv>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 std::string to_string(const chain_head& head) {
   return std::to_string(head.through.value) + ":" +

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// Thread safety: any thread.
 std::uint64_t checksum(std::string_view bytes, std::uint64_t seed) noexcept;

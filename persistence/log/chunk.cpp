@@ -9,7 +9,7 @@
 #include <new>
 #include <openssl/evp.h>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "the chunk codec copies little-endian integers as they stand");

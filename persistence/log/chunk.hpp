@@ -15,7 +15,7 @@
 struct evp_md_ctx_st;
 struct evp_md_st;
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 inline constexpr std::uint8_t chunk_format = 1;
 inline constexpr std::size_t chunk_header_bytes = 53;

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 void commit_builder::begin(std::string& buffer, position first, const digest& previous) {
   buffer_ = &buffer;

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// Thread safety: one thread at a time.
 class commit_builder {

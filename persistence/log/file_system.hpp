@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// What a call returns: a value of at least 0, or a negated errno.
 using io_count = std::int64_t;

@@ -9,7 +9,7 @@
 #include <charconv>
 #include <cstring>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "headers are little-endian, and copied as they are in memory");

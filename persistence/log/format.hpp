@@ -15,7 +15,7 @@
 #include <string>
 #include <string_view>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 inline constexpr std::uint32_t store_format = 2;
 inline constexpr std::size_t store_id_bytes = 16;

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 inline constexpr std::string_view hex_digits = "0123456789abcdef";
 

@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <cstring>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 void check(io_status status, const std::string& path, std::string_view what) {

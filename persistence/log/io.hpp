@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// The reason of `errno_value` in words, with the remedy: "too many open files; raise the limit (ulimit -n)".
 std::string reason_of(int errno_value);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 constexpr std::size_t first_window_bytes = std::size_t{32} << 10;

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// A commit as it is stored. Owns nothing.
 struct stored_commit {

@@ -4,7 +4,7 @@
 #include <system_error>
 #include <utility>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 using std::chrono::microseconds;

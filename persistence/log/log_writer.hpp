@@ -17,7 +17,7 @@
 #include <string>
 #include <thread>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 struct log_writer_options {
   bool synced = true;  ///< each commit is durable when commit() returns

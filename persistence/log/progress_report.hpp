@@ -8,7 +8,7 @@
 #include <functional>
 #include <utility>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 class progress_report {
 public:

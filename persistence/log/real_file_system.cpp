@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <utility>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 io_status status_of(int result) { return result < 0 ? -errno : 0; }

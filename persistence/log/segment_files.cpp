@@ -5,7 +5,7 @@
 #include <cstring>
 #include <limits>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 constexpr std::size_t open_files_max = 16;

@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// The file that becomes the next segment.
 inline constexpr const char* next_segment_name = "next";

@@ -6,7 +6,7 @@
 #include <random>
 #include <utility>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 namespace fs = std::filesystem;

@@ -19,7 +19,7 @@
 #include <optional>
 #include <string>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 inline constexpr const char* identity_name = "identity";
 inline constexpr const char* lock_name = "lock";

@@ -14,7 +14,7 @@
 #include <optional>
 #include <string>
 
-namespace cairn {
+namespace cairn::inline v1 {
 namespace {
 
 namespace fs = std::filesystem;

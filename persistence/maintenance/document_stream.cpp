@@ -4,7 +4,7 @@
 
 #include <iterator>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 using traits = std::char_traits<char>;

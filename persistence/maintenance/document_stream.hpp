@@ -12,7 +12,7 @@
 #include <ostream>
 #include <string>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// No document is longer, in either format; a reader gives up where one goes on beyond.
 inline constexpr std::size_t document_bytes_max = 2 * limits::record_bytes_max;

@@ -13,7 +13,7 @@
 #include <ostream>
 #include <string>
 
-namespace cairn {
+namespace cairn::inline v1 {
 namespace {
 
 using detail::document;

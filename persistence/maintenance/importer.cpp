@@ -18,7 +18,7 @@
 #include <string>
 #include <type_traits>
 
-namespace cairn {
+namespace cairn::inline v1 {
 namespace {
 
 namespace fs = std::filesystem;

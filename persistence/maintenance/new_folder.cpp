@@ -15,7 +15,7 @@
 #include <system_error>
 #include <unistd.h>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 namespace fs = std::filesystem;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// Where a store grows until it is known to be right: beside the folder that it will be. The file `unfinished` in it is locked by
 /// its maker, so that what a killed process left is recognised.

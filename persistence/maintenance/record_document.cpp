@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 /// More than a document of a record ever has.

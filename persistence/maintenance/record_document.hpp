@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// A record's document, with a result and a payload in it, each of them readable.
 inline constexpr document_limits whole_document{readable_value.levels + 1, 2 * readable_value.values + 1024, true};

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 constexpr const char* base64_field = "base64";

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 using document = nlohmann::ordered_json;
 

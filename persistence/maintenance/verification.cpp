@@ -17,7 +17,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-namespace cairn {
+namespace cairn::inline v1 {
 namespace {
 
 using detail::place;

@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// verify_store(), but of a folder that has the file `unfinished`.
 verification verify_unfinished_store(const std::filesystem::path& folder, const progress_function& progress);

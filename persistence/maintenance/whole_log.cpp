@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 namespace {
 
 std::string_view view_of(const store_id& id) { return {id.data(), id.size()}; }

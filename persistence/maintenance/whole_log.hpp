@@ -12,7 +12,7 @@
 #include <optional>
 #include <string>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// Thread safety: one thread at a time.
 class whole_log {

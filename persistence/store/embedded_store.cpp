@@ -19,7 +19,7 @@
 #include <unordered_set>
 #include <utility>
 
-namespace cairn {
+namespace cairn::inline v1 {
 namespace {
 
 /// A read of one aggregate collects the places of so many records at a time.

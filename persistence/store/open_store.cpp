@@ -4,9 +4,9 @@
 
 #include <cairn/store.hpp>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
-std::unique_ptr<store> open_store(const std::filesystem::path& folder, store_options options) {
+std::unique_ptr<store> open_store(const std::string& folder, store_options options) {
   return detail::open_embedded_store(folder, options, detail::usual_environment());
 }
 

@@ -14,7 +14,7 @@
 #include <functional>
 #include <memory>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 struct store_environment {
   file_system* files = nullptr;  ///< of the log; must outlive the store. nullptr: the operating system's

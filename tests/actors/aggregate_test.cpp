@@ -1,4 +1,5 @@
 // Messages put straight into an aggregate's mailbox, with a journal that answers when, how and in which order the test likes.
+#include "../../actors/recovery.hpp"
 #include "foreign_append.hpp"
 #include "product.hpp"
 

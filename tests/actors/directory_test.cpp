@@ -1,7 +1,7 @@
 // Activation, passivation and return, one message at a time.
+#include "../../actors/crew.hpp"
 #include "product.hpp"
 
-#include <cairn/actors/crew.hpp>
 #include <cairn/testkit/doctest.hpp>
 #include <cairn/testkit/test_runtime.hpp>
 

@@ -1,9 +1,8 @@
 // The parts of the actors that need no actor: the queue, the window of command ids.
-#include <cairn/actors/answers_together.hpp>
-#include <cairn/actors/command_window.hpp>
-#include <cairn/actors/deadline_watch.hpp>
-#include <cairn/actors/pending_answers.hpp>
-
+#include "../../actors/answers_together.hpp"
+#include "../../actors/command_window.hpp"
+#include "../../actors/deadline_watch.hpp"
+#include "../../actors/pending_answers.hpp"
 #include "callback_operation.hpp"
 
 #include <doctest/doctest.h>
@@ -15,7 +14,9 @@
 #include <thread>
 #include <vector>
 
-namespace cairn::actors {
+namespace cairn::tests {
+
+using namespace actors;
 namespace {
 
 operation_ptr numbered(int number, std::vector<int>& told) {
@@ -409,4 +410,4 @@ TEST_CASE("the window forgets the oldest id first, and one without capacity reme
   CHECK(none.size() == 0);
 }
 
-}  // namespace cairn::actors
+}  // namespace cairn::tests

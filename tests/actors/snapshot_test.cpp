@@ -1,4 +1,6 @@
 // When snapshots are taken, what they hold, and what recovery reads.
+#include "../../actors/pending_answers.hpp"
+#include "../../actors/recovery.hpp"
 #include "product.hpp"
 
 #include <cairn/msgpack.hpp>

@@ -30,12 +30,22 @@ consumer_step(build AFTER configure COMMAND ${CMAKE_COMMAND} --build ${consumer}
 consumer_step(run AFTER build COMMAND ${consumer}/build/consumer)
 consumer_step(box_test AFTER build COMMAND ${consumer}/build/box_test)
 consumer_step(store_test AFTER build COMMAND ${consumer}/build/store_test)
+consumer_step(server AFTER build COMMAND sh -ec "
+  rm -rf ${consumer}/server-data
+  ${consumer}/build/server ${consumer}/server-data")
 # The command that links the program, and the libraries that the program loads.
 consumer_step(links_no_store AFTER build
               COMMAND sh -ec "${CMAKE_COMMAND} --build ${consumer}/build -- -t commands consumer
                               ldd ${consumer}/build/consumer")
 set_tests_properties(consumer.links_no_store PROPERTIES
                      FAIL_REGULAR_EXPRESSION "rocksdb;libcrypto;libssl;libcairn_(log|store)")
+
+# Every symbol of the libraries is in the inline namespace of the ABI.
+consumer_step(abi AFTER install COMMAND sh -ec "
+  cd ${consumer}/installed/${CMAKE_INSTALL_LIBDIR}
+  ${CMAKE_NM} --defined-only --extern-only libcairn_*.a | grep 5cairn > ${consumer}/symbols
+  grep -q 5cairn2v1 ${consumer}/symbols
+  ! grep -v 5cairn2v1 ${consumer}/symbols")
 
 # By pkg-config, without CMake.
 find_program(CAIRN_PKG_CONFIG pkg-config)
@@ -78,13 +88,32 @@ consumer_step(library_only COMMAND ${CMAKE_COMMAND} -S ${PROJECT_SOURCE_DIR} -B 
               -DCMAKE_DISABLE_FIND_PACKAGE_doctest=ON -DCMAKE_DISABLE_FIND_PACKAGE_rapidcheck=ON)
 set(embed ${CMAKE_COMMAND} -S ${consumer_source}/embedded -B ${consumer}/embedded ${consumer_settings}
           -DCAIRN_SOURCE=${PROJECT_SOURCE_DIR} -DCAIRN_VERSION=${PROJECT_VERSION})
+# With the Boost of Debian 13, which Debian 12 does not have, if it can be had.
+set(boost ${consumer}/boost)
+if(NOT EXISTS ${boost}/usr/include/boost/version.hpp AND CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
+  set(package https://deb.debian.org/debian/pool/main/b/boost1.83/libboost1.83-dev_1.83.0-4.2_amd64.deb)
+  file(DOWNLOAD ${package} ${boost}/boost.deb TIMEOUT 120 STATUS downloaded)
+  file(SHA256 ${boost}/boost.deb found)
+  if(found STREQUAL 1f11fc6fb2ffe9378a0f0ebc8f2fd9223fb958b4a40bb9381c67a8857d947ca3)
+    execute_process(COMMAND dpkg-deb -x ${boost}/boost.deb ${boost} OUTPUT_QUIET ERROR_QUIET)
+  endif()
+  file(REMOVE ${boost}/boost.deb)
+endif()
+if(EXISTS ${boost}/usr/include/boost/version.hpp)
+  list(APPEND embed -DBoost_NO_BOOST_CMAKE=ON -DBOOST_INCLUDEDIR=${boost}/usr/include)
+else()
+  message(STATUS "Boost 1.83 cannot be downloaded: the embedding project is built with the installed Boost")
+endif()
 if(CAIRN_CCACHE)
   # Precompiled headers would need settings of ccache that a user does not have.
   list(APPEND embed -DCMAKE_CXX_COMPILER_LAUNCHER=${CAIRN_CCACHE} -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON)
 endif()
 consumer_step(fetch COMMAND ${embed} -DFETCH=ON)
-consumer_step(fetch_build AFTER fetch COMMAND ${CMAKE_COMMAND} --build ${consumer}/embedded --target embedded)
+consumer_step(fetch_build AFTER fetch COMMAND ${CMAKE_COMMAND} --build ${consumer}/embedded --target embedded server)
 consumer_step(fetch_run AFTER fetch_build COMMAND ${consumer}/embedded/embedded)
+consumer_step(fetch_server AFTER fetch_build COMMAND sh -ec "
+  rm -rf ${consumer}/server-data-embedded
+  ${consumer}/embedded/server ${consumer}/server-data-embedded")
 # In the same folder: the objects are there already.
 consumer_step(subdirectory AFTER fetch_run COMMAND ${embed} -DFETCH=OFF)
 consumer_step(subdirectory_build AFTER subdirectory

@@ -2,13 +2,13 @@
 // acknowledged is lost.
 //
 // The parent reads the pipe to which the process writes its acknowledgements, as a user would get them.
+#include "../../actors/recovery.hpp"
 #include "../../persistence/store/store_environment.hpp"
 #include "history_check.hpp"
 #include "settings.hpp"
 #include "temporary_folder.hpp"
 #include "workload.hpp"
 
-#include <cairn/actors/recovery.hpp>
 #include <cairn/maintenance.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/store.hpp>

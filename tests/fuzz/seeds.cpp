@@ -1,9 +1,9 @@
 // Writes what the fuzzers begin with: small inputs that the real encoders make, one folder for each fuzzer.
+#include "../../actors/recovery.hpp"
 #include "../../persistence/derived/index_run.hpp"
 #include "../../persistence/log/commit_builder.hpp"
 #include "../../persistence/maintenance/document_stream.hpp"
 
-#include <cairn/actors/recovery.hpp>
 #include <cairn/aggregate.hpp>
 #include <cairn/detail/typed_operation.hpp>
 #include <cairn/msgpack.hpp>

@@ -1,7 +1,7 @@
 // The snapshot decoder, and the recovery that it serves: whatever a snapshot holds, an aggregate comes back.
+#include "../../actors/recovery.hpp"
 #include "harness.hpp"
 
-#include <cairn/actors/recovery.hpp>
 #include <cairn/aggregate.hpp>
 #include <cairn/detail/typed_operation.hpp>
 #include <cairn/memory_journal.hpp>

@@ -1,10 +1,10 @@
 // Clients, log, domain and recovery agree after a day in memory; and the proof sees it when they do not.
 #include "load_simulation/driver.hpp"
 #include "load_simulation/workload.hpp"
-
 #include "product.hpp"
 
-#include <cairn/actors/recovery.hpp>
+#include "../../actors/recovery.hpp"
+
 #include <cairn/memory_journal.hpp>
 #include <cairn/msgpack.hpp>
 #include <doctest/doctest.h>

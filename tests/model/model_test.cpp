@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace cairn {
+namespace cairn::tests {
 namespace {
 
 struct Opened {
@@ -217,4 +217,4 @@ TEST_CASE("versions and names compare and print") {
   CHECK_FALSE(stream_view{"a", "b"} == stream_view{"b", "a"});
 }
 
-}  // namespace cairn
+}  // namespace cairn::tests

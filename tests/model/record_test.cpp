@@ -1,5 +1,6 @@
 // The record codec: what goes in comes out, and nothing that is not a record is taken for one.
-#include <cairn/detail/varint.hpp>
+#include "../../model/varint.hpp"
+
 #include <cairn/error.hpp>
 #include <cairn/limits.hpp>
 #include <cairn/record.hpp>

@@ -1,12 +1,11 @@
 // The index and the snapshots: their parts in memory, their bytes, and what makes them again.
-#include "store_on_disk.hpp"
-
 #include "../../persistence/derived/index.hpp"
 #include "../../persistence/derived/index_memory.hpp"
 #include "../../persistence/derived/index_run.hpp"
 #include "../../persistence/derived/memory_derived.hpp"
+#include "store_on_disk.hpp"
 
-#include <cairn/detail/varint.hpp>
+#include "../../model/varint.hpp"
 
 #include <algorithm>
 #include <numeric>

@@ -1,12 +1,11 @@
 // The log's bytes: whatever is not exactly what a writer writes is found, and each number has one encoding.
-#include "store_on_disk.hpp"
-
 #include "../../persistence/log/checksum.hpp"
 #include "../../persistence/log/chunk.hpp"
 #include "../../persistence/log/commit_builder.hpp"
 #include "../../persistence/log/format.hpp"
+#include "store_on_disk.hpp"
 
-#include <cairn/detail/varint.hpp>
+#include "../../model/varint.hpp"
 
 #include <algorithm>
 #include <bit>

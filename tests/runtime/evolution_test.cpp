@@ -1,9 +1,9 @@
 // A store that outlives its program: events of older schemas, snapshots that no longer fit, types that nobody knows.
 //
 // The same account in three generations of a program, each of which finds what the ones before it have written.
+#include "../../actors/recovery.hpp"
 #include "temporary_folder.hpp"
 
-#include <cairn/actors/recovery.hpp>
 #include <cairn/msgpack.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/store.hpp>

@@ -27,7 +27,7 @@ using namespace stock;
 
 std::shared_ptr<cairn::journal> journal_in(std::string_view folder) {
   if (folder == "memory") return cairn::memory_journal();
-  return cairn::open_store(folder);
+  return cairn::open_store(std::string(folder));
 }
 
 struct inline_executor {

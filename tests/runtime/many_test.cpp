@@ -1,7 +1,7 @@
 // Many commands handed over in one call: each with its own outcome, in order within an aggregate, answered together.
+#include "../../actors/engine.hpp"
 #include "product.hpp"
 
-#include <cairn/actors/engine.hpp>
 #include <cairn/memory_journal.hpp>
 #include <cairn/msgpack.hpp>
 #include <cairn/runtime.hpp>

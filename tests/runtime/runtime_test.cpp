@@ -1,8 +1,8 @@
 // The runtime as an application uses it: real threads, real Asio, a real store.
+#include "../../actors/answers_together.hpp"
 #include "product.hpp"
 #include "temporary_folder.hpp"
 
-#include <cairn/actors/answers_together.hpp>
 #include <cairn/memory_journal.hpp>
 #include <cairn/msgpack.hpp>
 #include <cairn/runtime.hpp>

@@ -5,6 +5,7 @@
 #include <cairn/store.hpp>
 #include <cairn/verified_log.hpp>
 
+#include "../../actors/recovery.hpp"
 #include "product.hpp"
 #include "temporary_folder.hpp"
 #include "testkit/wrong_journals.hpp"

@@ -16,7 +16,9 @@
 #include <string>
 #include <vector>
 
-namespace cairn::testkit {
+namespace cairn::tests {
+
+using namespace testkit;
 namespace {
 
 using stock::AddStock;
@@ -265,7 +267,7 @@ TEST_CASE("a state that forgets a field in its snapshots is found out, and the r
   CHECK(has(failure.what, "forgetful/"));
   // The two states look equal, so the report has to say why they are not.
   CHECK(has(failure.what, "both values have the same msgpack bytes but differ by operator==: a member is missing from the "
-                          "MSGPACK_DEFINE_MAP of cairn::testkit::Forgetful (which has known)"));
+                          "MSGPACK_DEFINE_MAP of cairn::tests::Forgetful (which has known)"));
   CHECK(has(text, "seed " + std::to_string(failure.seed) + ": " + failure.what));
   CHECK(has(text, "What happened last:"));
   CHECK(has(failure.replay, "CAIRN_SIMULATION_FIRST=" + std::to_string(failure.seed) + " CAIRN_SIMULATION_SEEDS=1 "));
@@ -295,4 +297,4 @@ TEST_CASE("an event that forgets a field on its way to the disk is found out") {
   CHECK(has(report.failure->what, "not linearizable"));
 }
 
-}  // namespace cairn::testkit
+}  // namespace cairn::tests

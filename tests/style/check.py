@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Holds the tree to its own style. Each check prints `file:line: reason` for what it finds, and exits with 1 if there is any.
 
-    check.py includes    includes point one way only, and each heavy library stays in its own folder
+    check.py includes    includes point one way only, each heavy library stays in its own folder, and names are in the namespace
+                         of the ABI
     check.py headers     public headers compile alone; every header has `#pragma once` and says first what it is for
     check.py idioms      forbidden idioms, dead sources, long lines, stray white space, words that do not belong here
 
@@ -81,9 +82,9 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:<([^>\n]+)>|"([^"\n]+)")', 
 
 # A library's headers, who may include them, and where that leaves everybody else.
 THIRD_PARTY = [
-    ("caf/", lambda path: path.parts[0] == "actors" or path.parts[:2] == ("tests", "actors") or
-     (path.parts[0] == "testkit" and "include" not in path.parts) or ("interop" in path.name and path.suffix == ".hpp"),
-     "CAF stays in actors/, in the testkit's sources, in their tests, and in headers for interoperation"),
+    ("caf/", lambda path: path.parts[:2] == ("tests", "actors") or
+     (path.parts[0] in {"actors", "testkit"} and "include" not in path.parts) or ("interop" in path.name and path.suffix == ".hpp"),
+     "CAF stays in the sources of actors/ and testkit/, in their tests, and in headers for interoperation"),
     ("boost/asio", lambda path: path.parts[0] in {"runtime", "testkit", *APPLICATIONS},
      "Asio is at the edge: runtime/ and what is built on it"),
     ("rocksdb/", lambda path: (path.parts[:2] == ("persistence", "derived") and path.name.startswith("rocksdb_")) or
@@ -121,15 +122,28 @@ def within_persistence(path, name):
     return PERSISTENCE.index(used.parts[1]) <= PERSISTENCE.index(path.parts[1])
 
 
-# It is also compiled against the headers of an older checkout, to compare the two.
-OTHER_CHECKOUTS = {"benchmarks/opened_store.hpp"}
-
 
 # CMake makes these headers, each from a template in its folder's include/.
 GENERATED = {"cairn/version.hpp": "model"}
 
 
+# What a namespace is that begins a line: the libraries' own one, and those of programs and tests.
+NAMESPACE = re.compile(r"^(?:inline )?namespace cairn\b(?!::(?:tests|benchmarks|fuzz)\b)", re.MULTILINE)
+ABI_NAMESPACE = "namespace cairn::inline v1"
+
+
+def check_namespaces(tree):
+    for path in tree.sources:
+        text = without(tree.text(path), comments=True, strings=True)
+        for match in NAMESPACE.finditer(text):
+            if path.parts[0] not in LIBRARIES:
+                yield path, line_of(text, match.start()), "only the libraries add to namespace cairn"
+            elif not text.startswith(ABI_NAMESPACE, match.start()):
+                yield path, line_of(text, match.start()), f"the libraries' names are in `{ABI_NAMESPACE}`"
+
+
 def check_includes(tree, _options):
+    yield from check_namespaces(tree)
     public = dict(GENERATED)  # what stands between < and > → the folder that offers it
     for path in tree.sources:
         if "include" in path.parts:
@@ -144,8 +158,6 @@ def check_includes(tree, _options):
 
     for path in tree.sources:
         folder = path.parts[0]
-        if str(path) in OTHER_CHECKOUTS:
-            continue
         text = without(tree.text(path), comments=True)
         for match in INCLUDE.finditer(text):
             line = line_of(text, match.start())

@@ -1,5 +1,6 @@
 // Messages injected into the real actors of a runtime, held, lost and reordered, with time moved by hand. Each test is an example
 // to copy; those that hold the testkit itself to its word are in test_runtime_faults_test.cpp.
+#include "../../actors/recovery.hpp"
 #include "product.hpp"
 
 #include <cairn/testkit/doctest.hpp>

@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 class journal;
 

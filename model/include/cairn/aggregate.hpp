@@ -19,7 +19,7 @@
 #include <utility>
 #include <variant>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// An event: a plain struct with a name that stays on disk for ever, and its fields named to msgpack.
 template <class E>

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// Encodes and decodes `T`: an event, a state, or the typed result of a command. <cairn/msgpack.hpp> defines it for
 /// types with MSGPACK_DEFINE_MAP. Specialise it for a type of another format:

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// The version that an aggregate must have for a command to be decided at all.
 class expected_version {

@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// The domain refuses the command. A value, never an exception; nothing is stored.
 struct rejection {

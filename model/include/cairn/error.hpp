@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// Every way in which the system, rather than the domain, can fail. "Not stored" means certainly not; "unknown" means that
 /// only the journal knows, and the aggregate's next answer tells.

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// The number of an event within its aggregate: from 1, without gaps. 0 is the aggregate before its first event.
 struct version {

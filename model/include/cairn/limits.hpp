@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace cairn::limits {
+namespace cairn::inline v1::limits {
 
 inline constexpr std::size_t category_bytes_max = 255;
 inline constexpr std::size_t id_bytes_max = std::size_t{1} << 20;

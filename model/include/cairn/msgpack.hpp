@@ -33,7 +33,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace cairn {
+namespace cairn::inline v1 {
 namespace detail {
 
 /// Parses exactly `bytes` and hands the object to `use`; the object lives until `use` returns.
@@ -50,11 +50,7 @@ T decode_parsed(std::string_view bytes) {
   const parsed_value parsed(bytes);
   try {
     T value{};
-    if constexpr (HasDefinedFields<T>) {
-      convert_fields(parsed.object(), value);
-    } else if constexpr (!std::is_empty_v<T>) {
-      parsed.object().convert(value);
-    }
+    if constexpr (!std::is_empty_v<T>) parsed.object().convert(value);
     return value;
   } catch (const std::bad_cast& reason) { throw_other_type(reason.what()); }
 }
@@ -73,7 +69,7 @@ struct codec {
     if constexpr (std::is_empty_v<T>) {
       detail::write_map_head(out, 0);
     } else if constexpr (detail::HasDefinedFields<T>) {
-      detail::write_fields(out, value);
+      detail::encode_fields(out, &value, detail::visit_fields<T>);
     } else {
       detail::string_appender buffer{out};
       msgpack::packer<detail::string_appender>(buffer).pack(value);
@@ -84,10 +80,14 @@ struct codec {
   static T decode(std::string_view bytes) {
     if constexpr (detail::HasDefinedFields<T>) {
       T value{};
-      detail::byte_reader reader(bytes);
-      if (detail::read_fields(reader, value) && reader.at_end()) return value;
+      if (!detail::decode_in_order(bytes, &value, sizeof value, detail::visit_fields<T>)) {
+        value = T{};
+        detail::decode_by_name(bytes, &value, sizeof value, detail::visit_fields<T>);
+      }
+      return value;
+    } else {
+      return detail::decode_parsed<T>(bytes);
     }
-    return detail::decode_parsed<T>(bytes);
   }
 
   /// Reads an older schema version by the type's `static T upcast(std::uint32_t from, const msgpack::object& old)`.

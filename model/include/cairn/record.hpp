@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// An event that is to be recorded: all that its record will say but the position, which the journal gives. Owns nothing; the
 /// views must live until encode_frame() returns.

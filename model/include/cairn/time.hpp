@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// A moment in UTC, in microseconds.
 using timestamp = std::chrono::sys_time<std::chrono::microseconds>;

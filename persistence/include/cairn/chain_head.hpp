@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// Noted somewhere else than beside the store (a mail, a ledger, a public page), it shows later that the history has only grown.
 struct chain_head {

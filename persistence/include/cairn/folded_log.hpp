@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 struct nothing_beside {};
 

@@ -15,7 +15,7 @@
 #include <span>
 #include <string_view>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// What one decision adds to one aggregate. Owns nothing.
 struct addition {

@@ -14,7 +14,7 @@
 #include <optional>
 #include <string>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// Errors of all functions here, thrown as cairn::error:
 ///   errc::invalid_argument     there is no store in the folder, or a folder that must be empty is not

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// An empty journal with its snapshot store. Everything in it ends with it.
 std::unique_ptr<journal> memory_journal();

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <functional>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// Told how far long work has come, in records, at most a few times a second and from the second second on; then once more at
 /// its end. `of` may be exceeded by what is appended meanwhile, and is 0 where nobody knows it. What it throws ends the work and

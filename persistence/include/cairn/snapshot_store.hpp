@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 struct stored_snapshot {
   cairn::version version;

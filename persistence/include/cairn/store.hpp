@@ -9,10 +9,10 @@
 #include <cairn/store_options.hpp>
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
+#include <string>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// A journal in a folder.
 /// Thread safety: as journal; head() and records_replayed() from any thread at any time.
@@ -38,6 +38,6 @@ public:
 /// of another version; nothing is changed), errc::corrupt_record (the log is damaged; the detail says where), errc::corrupt_store
 /// (files are missing), errc::invalid_argument (an option out of its range), errc::journal_unavailable (the system refuses
 /// something; the detail says what, why, and the remedy).
-std::unique_ptr<store> open_store(const std::filesystem::path& folder, store_options options = {});
+std::unique_ptr<store> open_store(const std::string& folder, store_options options = {});
 
 }  // namespace cairn

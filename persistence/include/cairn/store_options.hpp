@@ -8,7 +8,7 @@
 #include <functional>
 #include <string>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// What "acknowledged" means.
 enum class durability {

@@ -19,7 +19,7 @@
 #include <variant>
 #include <vector>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 namespace detail {
 

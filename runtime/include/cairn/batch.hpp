@@ -11,7 +11,7 @@
 #include <string>
 #include <variant>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// A command and the aggregate that it is for. `Command` is a command of the aggregate's, or a std::variant of several that
 /// answer with the same result.

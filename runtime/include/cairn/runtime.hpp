@@ -41,7 +41,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// The moment, in the business's own time, as of which a state is wanted: events count by occurred-at, if they have one.
 struct as_occurred {
@@ -73,18 +73,29 @@ public:
   void submit_batch(actors::operation_ptr batch);
   void submit_read(actors::operation_ptr asked);
   /// Drains on a new thread, then completes `asked`; before it returns if the engine has no threads.
-  void drain_in_background(drain_snapshots snapshots, actors::operation_ptr asked);
+  void drain_with_snapshots(actors::operation_ptr asked);
+  void drain_without_snapshots(actors::operation_ptr asked);
   void drain(drain_snapshots snapshots);
 
-  /// Calls `submit` with an operation and waits until it is completed. See `blocking`.
-  actors::operation_ptr wait(actors::operation_ptr asked, const std::function<void(actors::operation_ptr)>& submit);
+  /// Submits an operation and waits until it is completed. See `blocking`.
+  actors::operation_ptr wait(actors::operation_ptr asked, void (runtime_core::*how)(actors::operation_ptr));
 
   runtime_statistics statistics() const noexcept;
   std::size_t in_flight() const noexcept;
 
 private:
   struct implementation;
+  void drain_in_background(drain_snapshots snapshots, actors::operation_ptr asked);
+
   std::unique_ptr<implementation> self_;
+};
+
+/// How an operation is submitted to a runtime.
+struct submission {
+  runtime_core* core;
+  void (runtime_core::*how)(actors::operation_ptr);
+
+  void operator()(actors::operation_ptr asked) const { (core->*how)(std::move(asked)); }
 };
 
 /// An operation that only carries a completion.
@@ -218,9 +229,9 @@ concept Token = !is_options<std::remove_cvref_t<T>> && !std::is_same_v<std::remo
                 !std::is_same_v<std::remove_cvref_t<T>, version_range>;
 
 /// Starts a call once its handler is known.
-template <class Way, class Submit>
+template <class Way>
 struct initiation {
-  Submit submit;
+  submission submit;
   template <class Handler>
   void operator()(Handler&& handler, actors::operation_ptr asked) const {
     handler_completion<std::remove_cvref_t<Handler>, Way>::attach(*asked, std::move(handler));
@@ -228,39 +239,57 @@ struct initiation {
   }
 };
 
-template <class Way, class Submit, class Token>
-auto initiate(Submit submit, actors::operation_ptr asked, Token&& token) {
-  return boost::asio::async_initiate<Token, typename Way::signature>(initiation<Way, Submit>{submit}, token, std::move(asked));
+template <class Way, class Token>
+auto initiate(submission submit, actors::operation_ptr asked, Token&& token) {
+  return boost::asio::async_initiate<Token, typename Way::signature>(initiation<Way>{submit}, token, std::move(asked));
 }
 
-struct submit_operation {
-  runtime_core* core;
-  void operator()(actors::operation_ptr asked) const { core->submit(std::move(asked)); }
-};
-struct submit_reading {
-  runtime_core* core;
-  void operator()(actors::operation_ptr asked) const { core->submit_read(std::move(asked)); }
-};
-struct submit_batch {
-  runtime_core* core;
-  void operator()(actors::operation_ptr asked) const { core->submit_batch(std::move(asked)); }
-};
+#if defined(BOOST_ASIO_HAS_CO_AWAIT)
+/// What an awaited call does if it fails.
+enum class if_failed { throws, returns };
+
+/// Returns `asked` once it is completed. Compiled once instead of in each program, as answered() is.
+boost::asio::awaitable<actors::operation_ptr> completed(submission submit, actors::operation_ptr asked);
+/// Returns the answer to a command without a typed result.
+boost::asio::awaitable<answer<>> answered(submission submit, actors::operation_ptr asked, if_failed then);
+
+/// Returns the value that `Maker` makes.
+template <class Maker>
+boost::asio::awaitable<typename Maker::value_type> made(submission submit, actors::operation_ptr asked,
+                                                        [[maybe_unused]] if_failed then) {
+  auto done = co_await completed(submit, std::move(asked));
+  auto value = Maker::make(*done);
+  done = {};
+  if constexpr (requires { value.code; }) {
+    if (then == if_failed::throws) throw_if_failed(value);
+  }
+  co_return value;
+}
+
+/// Starts a call whose value is awaited.
+template <class Maker>
+boost::asio::awaitable<typename Maker::value_type> await(submission submit, actors::operation_ptr asked, if_failed then) {
+  if constexpr (std::is_same_v<Maker, answer_maker<void>>) {
+    return answered(submit, std::move(asked), then);
+  } else {
+    return made<Maker>(submit, std::move(asked), then);
+  }
+}
+#endif
 
 /// Starts a call with a token. `Maker` makes its value.
-template <class Maker, class Submit, class Token>
-auto call(Submit submit, actors::operation_ptr asked, Token&& token) {
+template <class Maker, class Token>
+auto call(submission submit, actors::operation_ptr asked, Token&& token) {
   using token_type = std::remove_cvref_t<Token>;
   if constexpr (std::is_same_v<token_type, blocking_t>) {
-    auto done = submit.core->wait(std::move(asked), submit);
+    auto done = submit.core->wait(std::move(asked), submit.how);
     auto value = Maker::make(*done);
     done = {};
-    if constexpr (requires { value.code; }) {
-      if (auto failure = exception_of(value)) std::rethrow_exception(std::move(failure));
-    }
+    if constexpr (requires { value.code; }) throw_if_failed(value);
     return value;
   } else if constexpr (std::is_same_v<token_type, as_result_t>) {
 #if defined(BOOST_ASIO_HAS_CO_AWAIT)
-    return initiate<value_alone<Maker>>(submit, std::move(asked), boost::asio::use_awaitable);
+    return await<Maker>(submit, std::move(asked), if_failed::returns);
 #else
     static_assert(never<Token>, "cairn: as_result is for coroutines, and this compiler has none for Asio");
 #endif
@@ -273,17 +302,13 @@ auto call(Submit submit, actors::operation_ptr asked, Token&& token) {
 
 #if defined(BOOST_ASIO_HAS_CO_AWAIT)
 /// Starts a call without a token.
-template <class Maker, class Submit>
-auto call(Submit submit, actors::operation_ptr asked) {
-  if constexpr (requires(typename Maker::value_type value) { value.code; }) {
-    return initiate<with_exception<Maker>>(submit, std::move(asked), boost::asio::use_awaitable);
-  } else {
-    return initiate<value_alone<Maker>>(submit, std::move(asked), boost::asio::use_awaitable);
-  }
+template <class Maker>
+auto call(submission submit, actors::operation_ptr asked) {
+  return await<Maker>(submit, std::move(asked), if_failed::throws);
 }
 #else
-template <class Maker, class Submit>
-void call(Submit, actors::operation_ptr) {
+template <class Maker>
+void call(submission, actors::operation_ptr) {
   static_assert(never<Maker>, "cairn: this compiler has no coroutines for Asio: give the call a token");
 }
 #endif
@@ -351,9 +376,9 @@ class runtime {
 public:
   /// Starts. Throws error(errc::invalid_argument), naming the option, its value and its range, and
   /// error(errc::store_in_use) if the journal belongs to another runtime.
-  explicit runtime(runtime_options options) : core_(std::move(options), nullptr) {}
+  explicit runtime(runtime_options options);
   /// With other actors than those on threads: for the testkit.
-  runtime(runtime_options options, const detail::engine_factory& make_engine) : core_(std::move(options), &make_engine) {}
+  runtime(runtime_options options, const detail::engine_factory& make_engine);
 
   runtime(const runtime&) = delete;
   runtime& operator=(const runtime&) = delete;
@@ -405,7 +430,8 @@ public:
           new actors::command_operation<A, Command>(id, std::move(command), actors::boxed(std::move(options))));
     }
     return detail::call<detail::batch_maker<actors::result_of<A, Command>>>(
-        detail::submit_batch{&core_}, detail::make_batch(std::move(operations)), std::forward<T>(token)...);
+        detail::submission{&core_, &detail::runtime_core::submit_batch}, detail::make_batch(std::move(operations)),
+        std::forward<T>(token)...);
   }
   /// The same for one aggregate, with the default options.
   template <class A, class Command, detail::Token... T>
@@ -420,8 +446,9 @@ public:
   template <class A, detail::Token... T>
   requires(sizeof...(T) <= 1) [[nodiscard]] auto state(std::string_view id, T&&... token) {
     require_aggregate<A>();
-    return detail::call<detail::state_maker<A>>(
-        detail::submit_operation{&core_}, actors::operation_ptr(new actors::state_operation<A>(id)), std::forward<T>(token)...);
+    return detail::call<detail::state_maker<A>>(detail::submission{&core_, &detail::runtime_core::submit},
+                                                actors::operation_ptr(new actors::state_operation<A>(id)),
+                                                std::forward<T>(token)...);
   }
 
   /// Reads a past state by replay; completes with versioned<A>. `when` is a version (errc::invalid_argument if the
@@ -430,7 +457,7 @@ public:
   template <class A, class When, detail::Token... T>
   requires(sizeof...(T) <= 1) [[nodiscard]] auto state_at(std::string_view id, When when, T&&... token) {
     require_aggregate<A>();
-    return detail::call<detail::state_maker<A>>(detail::submit_reading{&core_},
+    return detail::call<detail::state_maker<A>>(detail::submission{&core_, &detail::runtime_core::submit_read},
                                                 actors::operation_ptr(new actors::past_state_operation<A, When>(id, when)),
                                                 std::forward<T>(token)...);
   }
@@ -440,7 +467,7 @@ public:
   template <class A, detail::Token... T>
   requires(sizeof...(T) <= 1) [[nodiscard]] auto history(std::string_view id, version_range range, T&&... token) {
     require_aggregate<A>();
-    return detail::call<detail::history_maker<A>>(detail::submit_reading{&core_},
+    return detail::call<detail::history_maker<A>>(detail::submission{&core_, &detail::runtime_core::submit_read},
                                                   actors::operation_ptr(new detail::history_operation<A>(id, range)),
                                                   std::forward<T>(token)...);
   }
@@ -457,9 +484,8 @@ public:
     if constexpr ((std::is_same_v<std::remove_cvref_t<T>, blocking_t> || ...)) {
       core_.drain(snapshots);
     } else {
-      const auto begin = [core = &core_, snapshots](actors::operation_ptr asked) {
-        core->drain_in_background(snapshots, std::move(asked));
-      };
+      const detail::submission begin{&core_, snapshots == drain_snapshots::yes ? &detail::runtime_core::drain_with_snapshots
+                                                                               : &detail::runtime_core::drain_without_snapshots};
       if constexpr (sizeof...(T) == 1) {
         return detail::initiate<detail::done_alone>(begin, detail::make_signal(), std::forward<T>(token)...);
       } else {
@@ -488,7 +514,7 @@ private:
     require_command<A, command_type>();
     detail::require_survives_await<Command, T...>();
     return detail::call<detail::answer_maker<actors::result_of<A, command_type>>>(
-        detail::submit_operation{&core_},
+        detail::submission{&core_, &detail::runtime_core::submit},
         actors::operation_ptr(
             new actors::command_operation<A, command_type>(id, std::forward<Command>(command), std::move(options))),
         std::forward<T>(token)...);

@@ -1,7 +1,7 @@
 // The completion tokens of cairn's own. Every call of a runtime takes one as its last argument, or any of Asio's.
 #pragma once
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// `runtime.ask<Product>("1", AddStock{3}, cairn::blocking)`: blocks the thread until the call has completed, and returns
 /// its value. Throws cairn::error if the call failed, and std::logic_error on a thread of the runtime's own, which would

@@ -2,7 +2,6 @@
 // verify` knows bytes and no types; this is its other half.
 #pragma once
 
-#include <cairn/actors/recovery.hpp>
 #include <cairn/detail/typed_operation.hpp>
 #include <cairn/folded_log.hpp>
 
@@ -13,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 /// A folded_log that also compares the snapshots that are there when an aggregate's first event is read: their states, not the
 /// command ids that they keep. Besides all states it holds those of the snapshots, until their last event is folded.
@@ -85,9 +84,8 @@ private:
     newest_first found;
     std::uint64_t passed_over = 0;
     store.snapshots().read_newest_first(stream, version::max(), [&](const snapshot_view& stored) {
-      auto [aggregate, why_not] = actors::read_snapshot(stored, stored.version, actors::type_of<A>, 0);
-      if (why_not.empty()) {
-        found.push_back({stored.version, std::move(static_cast<actors::hosted<A>&>(*aggregate.state).value)});
+      if (const auto state = actors::state_in_snapshot(stored, actors::type_of<A>)) {
+        found.push_back({stored.version, std::move(actors::state_in<A>(*state))});
       } else {
         ++passed_over;
       }

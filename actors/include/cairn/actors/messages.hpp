@@ -3,16 +3,20 @@
 // CAF.
 #pragma once
 
-#include <cairn/actors/operation.hpp>
-#include <cairn/actors/pending_answers.hpp>
-#include <cairn/actors/recovery.hpp>
+#include <cairn/detail/operation.hpp>
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <variant>
 #include <vector>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
+
+class drain_gate;
+class pending_answers;
+struct recovered;
 
 /// To an aggregate, or to a directory, which hands it on: do this. A directory gets it only on the testkit's engine, or injected;
 /// else commands pass through it without a message.
@@ -110,8 +114,6 @@ struct aggregate_ended {
 /// To a directory, from itself: look for idle aggregates.
 struct look_for_idle {};
 
-class drain_gate;
-
 /// To a directory: passivate everything, and pass the gate when nothing lives any more. Operations are refused from now on.
 struct drain_directory {
   bool snapshot = true;
@@ -121,4 +123,26 @@ struct drain_directory {
 /// To any of the standing actors: end, once everything before this message is done.
 struct finish {};
 
+/// Any of them.
+using any_message = std::variant<perform, perform_many, append_request, append_result, commit_now, read_next, recovery_request,
+                                 recovery_result, read_request, snapshot_request, snapshot_result, retry_recovery, passivate,
+                                 aggregate_ended, look_for_idle, drain_directory, finish>;
+
+template <class T, class Variant = any_message>
+inline constexpr bool is_message = false;
+template <class T, class... Messages>
+inline constexpr bool is_message<T, std::variant<Messages...>> = (std::is_same_v<T, Messages> || ...);
+
 }  // namespace cairn::actors
+
+// CAF sends only types that can be serialized, or that are declared here. The messages never leave the process.
+namespace caf {
+
+template <class T>
+struct allowed_unsafe_message_type;
+template <class T>
+requires cairn::actors::is_message<T>
+struct allowed_unsafe_message_type<T> : std::true_type {
+};
+
+}  // namespace caf

@@ -22,10 +22,11 @@
 #include <utility>
 #include <variant>
 
-namespace cairn {
+namespace cairn::inline v1 {
 
 class journal;
 struct record_view;
+struct snapshot_view;
 struct version_range;
 
 namespace actors {
@@ -80,6 +81,10 @@ struct outcome {
 class draft;
 void add_event(draft& into, std::string_view type, std::uint32_t schema_version, std::string_view payload, std::uint32_t index,
                std::uint32_t count, std::string_view result);
+/// The record of such an event, as far as reading it back needs it.
+record_view written_event(stream_view stream, std::string_view type, std::uint32_t schema_version, std::string_view payload);
+/// The record of such an event, as far as reading it back needs it.
+record_view written_event(stream_view stream, std::string_view type, std::uint32_t schema_version, std::string_view payload);
 /// Throws error(errc::invalid_argument) if a decision may not have so many events.
 void require_events(std::size_t count);
 
@@ -350,6 +355,11 @@ past_state read_as_occurred(const journal& store, const aggregate_type& type, st
 /// Hands each record in the range to `visit`, in order of version.
 void read_records(const journal& store, stream_view stream, const version_range& range,
                   const std::function<void(const record_view&)>& visit);
+
+/// The state that a snapshot holds. Null if a recovery passes the snapshot over.
+std::unique_ptr<hosted_state> state_in_snapshot(const snapshot_view& stored, const aggregate_type& type);
+/// Whether two encoded states may be the same state: an unordered container encodes its elements in any order.
+bool same_bytes_in_any_order(std::string_view one, std::string_view other);
 
 /// An exception as one of cairn's own: its code, if it has one, else `otherwise`; and a sentence.
 struct failure {

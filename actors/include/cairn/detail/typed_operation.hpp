@@ -15,7 +15,7 @@
 #include <utility>
 #include <variant>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 template <Aggregate A>
 class hosted final : public hosted_state {
@@ -81,18 +81,13 @@ void encode_events(std::span<typename A::Event> events, stream_view stream, draf
   const auto count = static_cast<std::uint32_t>(events.size());
   for (std::uint32_t index = 0; index < count; ++index) {
     payload.clear();
-    record_view written;
     std::visit(
-        [&]<class E>(const E& event) {
+        [&]<class E>(E& event) {
           codec<E>::encode(payload, event);
-          written.type = E::type;
-          written.schema_version = schema_version_of<E>();
+          add_event(into, E::type, schema_version_of<E>(), payload, index, count, result);
+          event = cairn::detail::read_event<E>(written_event(stream, E::type, schema_version_of<E>(), payload));
         },
         events[index]);
-    add_event(into, written.type, written.schema_version, payload, index, count, result);
-    written.stream = stream;
-    written.payload = payload;
-    events[index] = read_event<A>(written);
   }
 }
 
@@ -114,17 +109,17 @@ public:
 protected:
   using decided_type = cairn::detail::decided<typename A::Event>;
 
-  /// Whether the command was accepted.
-  bool keep(decided_type&& made, outcome& answer) {
+  /// Keeps what decide made, and encodes its events if the command was accepted. One function for all commands.
+  [[gnu::noinline]] void keep(decided_type&& made, draft& into, outcome& answer) {
     decided_.emplace(std::move(made));
-    const auto* refusal = decided_->rejected();
-    if (!refusal) return true;
-    answer.rejected = true;
-    answer.text = refusal->code;
-    answer.message = refusal->message;
-    return false;
+    if (const auto* refusal = decided_->rejected()) {
+      answer.rejected = true;
+      answer.text = refusal->code;
+      answer.message = refusal->message;
+    } else {
+      encode_events<A>(decided_->events(), stream(), into, answer.text);
+    }
   }
-  void encode(draft& into, const outcome& answer) { encode_events<A>(decided_->events(), stream(), into, answer.text); }
 
 private:
   std::optional<decided_type> decided_;
@@ -140,12 +135,13 @@ public:
   void decide(const hosted_state& state, draft& into, outcome& answer) override {
     auto made = actors::decide(state_in<A>(state), command_);
     using result_type = typename decltype(made)::result_type;
-    if (!this->keep(std::move(made), answer)) return;
     if constexpr (!std::is_void_v<result_type>) {
-      codec<result_type>::encode(answer.text, made.result());
-      codec<result_type>::decode(answer.text);  // what does not read back must fail here, while it still can
+      if (!made.rejected()) {
+        codec<result_type>::encode(answer.text, made.result());
+        codec<result_type>::decode(answer.text);  // what does not read back must fail here, while it still can
+      }
     }
-    this->encode(into, answer);
+    this->keep(std::move(made), into, answer);
   }
 
   std::uint64_t fingerprint() const override { return fingerprint_of_command(command_); }

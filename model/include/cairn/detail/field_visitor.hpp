@@ -21,7 +21,7 @@
 #include <typeinfo>
 #include <utility>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 /// The class that a pointer to a member function is of.
 template <class Member>
@@ -115,20 +115,17 @@ private:
 };
 
 [[noreturn]] void throw_other_type(const char* reason);
-/// A type's own msgpack_pack, made to look like a macro's, packs a value that is no field.
-[[noreturn]] void throw_not_a_field();
 
 class field_visitor {
 public:
   /// Writes.
   explicit field_visitor(std::string& out) : out_(&out) {}
-  /// Fills the fields of a value that is at `begin`, from bytes.
-  template <class T>
-  field_visitor(byte_reader& bytes, T& value) : bytes_(&bytes), begin_(address(value)), end_(begin_ + sizeof value) {}
+  /// Fills the fields of a value that is at `begin` and has `size` bytes, from bytes.
+  field_visitor(byte_reader& bytes, const void* begin, std::size_t size)
+      : bytes_(&bytes), begin_(static_cast<const char*>(begin)), end_(begin_ + size) {}
   /// The same, from a parsed value.
-  template <class T>
-  field_visitor(const msgpack::object& parsed, T& value)
-      : parsed_(&parsed), begin_(address(value)), end_(begin_ + sizeof value) {}
+  field_visitor(const msgpack::object& parsed, const void* begin, std::size_t size)
+      : parsed_(&parsed), begin_(static_cast<const char*>(begin)), end_(begin_ + size) {}
 
   /// Whether all fields were filled from bytes.
   bool good() const { return good_; }
@@ -139,31 +136,26 @@ public:
   template <class Field>
   field_visitor& pack(const Field& field) {
     if constexpr (std::is_array_v<Field> && std::convertible_to<const Field&, std::string_view>) {
-      if (named_ && name_next_) {
-        name_next_ = false;
-        return visit_name(std::string_view(field, std::size(field) - 1));
+      return pack_text(field, std::size(field));
+    } else {
+      name_next_ = true;
+      if (out_) {
+        write(field);
+      } else if (!is_part(reinterpret_cast<const char*>(&field))) {
+        good_ = false;  // a value made on the way, as const as it says
+      } else if (bytes_) {
+        good_ = good_ && read(const_cast<Field&>(field));
+      } else if (const auto* const found = next_parsed()) {
+        convert(*found, const_cast<Field&>(field));
       }
+      return *this;
     }
-    name_next_ = true;
-    if (out_) {
-      write(field);
-    } else if (!is_part(address(field))) {
-      good_ = false;  // a value made on the way, as const as it says
-    } else if (bytes_) {
-      good_ = good_ && read(const_cast<Field&>(field));
-    } else if (const auto* const found = next_parsed()) {
-      convert(*found, const_cast<Field&>(field));
-    }
-    return *this;
   }
 
 private:
-  template <class T>
-  static const char* address(const T& value) {
-    return reinterpret_cast<const char*>(&value);
-  }
   bool is_part(const char* field) const noexcept { return field >= begin_ && field < end_; }
-  field_visitor& visit_name(std::string_view name);
+  field_visitor& pack_text(const char* field, std::size_t size);
+  void visit_name(std::string_view name);
   const msgpack::object* next_parsed() noexcept;
 
   template <class Field>
@@ -185,28 +177,26 @@ private:
   bool name_next_ = true;
 };
 
+/// Hands each field of a value to the visitor. The only code for the fields of a type: what calls it is compiled once.
+using visit_function = void (*)(const void* value, field_visitor& visitor);
 template <class T>
-void write_fields(std::string& out, const T& value) {
-  field_visitor visitor(out);
-  value.msgpack_pack(visitor);
+void visit_fields(const void* value, field_visitor& visitor) {
+  static_cast<const T*>(value)->msgpack_pack(visitor);
 }
-template <class T>
-bool read_fields(byte_reader& bytes, T& value) {
-  field_visitor visitor(bytes, value);
-  std::as_const(value).msgpack_pack(visitor);
-  return visitor.good();
-}
-template <class T>
-void convert_fields(const msgpack::object& parsed, T& value) {
-  field_visitor visitor(parsed, value);
-  std::as_const(value).msgpack_pack(visitor);
-  if (!visitor.good()) throw_not_a_field();
-}
+
+void encode_fields(std::string& out, const void* value, visit_function visit);
+/// Fills the fields of a value from the front of `bytes`, in the order in which they were written; returns whether they were.
+bool read_fields(byte_reader& bytes, void* value, std::size_t size, visit_function visit);
+/// Fills the fields that a parsed value has, by name.
+void convert_fields(const msgpack::object& parsed, void* value, std::size_t size, visit_function visit);
+/// Both for exactly `bytes`. The second needs a fresh value. Throws error(errc::corrupt_record).
+bool decode_in_order(std::string_view bytes, void* value, std::size_t size, visit_function visit);
+void decode_by_name(std::string_view bytes, void* value, std::size_t size, visit_function visit);
 
 template <class Field>
 void field_visitor::write(const Field& field) {
   if constexpr (HasDefinedFields<Field>) {
-    write_fields(*out_, field);
+    encode_fields(*out_, &field, visit_fields<Field>);
   } else if constexpr (PlainInteger<Field>) {
     write_number(*out_, static_cast<std::conditional_t<std::is_signed_v<Field>, std::int64_t, std::uint64_t>>(field));
   } else if constexpr (std::is_same_v<Field, bool> || std::is_same_v<Field, double>) {
@@ -222,7 +212,7 @@ void field_visitor::write(const Field& field) {
 template <class Field>
 bool field_visitor::read(Field& field) {
   if constexpr (HasDefinedFields<Field>) {
-    return read_fields(*bytes_, field);
+    return read_fields(*bytes_, &field, sizeof field, visit_fields<Field>);
   } else if constexpr (PlainInteger<Field>) {
     using bounds = std::numeric_limits<Field>;
     std::conditional_t<std::is_signed_v<Field>, std::int64_t, std::uint64_t> number = 0;
@@ -252,7 +242,7 @@ bool field_visitor::read(Field& field) {
 template <class Field>
 void field_visitor::convert(const msgpack::object& from, Field& field) {
   if constexpr (HasDefinedFields<Field>) {
-    convert_fields(from, field);
+    convert_fields(from, &field, sizeof field, visit_fields<Field>);
   } else if constexpr (msgpack::has_as<Field>::value) {
     field = from.template as<Field>();
   } else {

@@ -18,7 +18,6 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #endif
 
-#include <exception>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -27,17 +26,17 @@ namespace boost::asio {
 class io_context;
 }
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 boost::system::error_code as_asio_code(errc code) noexcept;
-/// The exception of a call that failed; null if `code` is errc{}.
-std::exception_ptr exception_of(errc code, const std::string& detail, version current);
+/// Throws the error of a call that failed.
+void throw_if_failed(errc code, const std::string& detail, version current);
 template <class Value>
-std::exception_ptr exception_of(const Value& value) {
+void throw_if_failed(const Value& value) {
   if constexpr (requires { value.version; }) {
-    return exception_of(value.code, value.detail, value.version);
+    throw_if_failed(value.code, value.detail, value.version);
   } else {
-    return exception_of(value.code, value.detail, version());
+    throw_if_failed(value.code, value.detail, version());
   }
 }
 
@@ -162,7 +161,7 @@ private:
   Handler handler_;
 };
 
-// The three ways in which a call completes. `Maker::make(operation)` makes the value, which has a code.
+// The ways in which a call completes. `Maker::make(operation)` makes the value, which has a code.
 
 /// handler(error_code, value): the form of Asio's completion tokens.
 template <class Maker>
@@ -175,20 +174,6 @@ struct with_code {
     asked = {};
     const auto code = as_asio_code(value.code);
     std::move(handler)(code, std::move(value));
-  }
-};
-
-/// handler(exception, value): a coroutine gets the value or cairn::error.
-template <class Maker>
-struct with_exception {
-  using signature = void(std::exception_ptr, typename Maker::value_type);
-  template <class Handler>
-  static void call(Handler&& handler, actors::operation_ptr asked) {
-    auto value = Maker::make(*asked);
-    asked->destroy_completion();
-    asked = {};
-    auto failure = exception_of(value);
-    std::move(handler)(std::move(failure), std::move(value));
   }
 };
 

@@ -25,7 +25,7 @@
 #include <utility>
 #include <variant>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 // -- what is asked
 

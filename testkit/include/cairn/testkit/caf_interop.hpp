@@ -1,14 +1,13 @@
 // For those who live in CAF: the actors of a test_runtime as CAF's own handles, and the coordinator that steps them.
 #pragma once
 
-#include <cairn/actors/crew.hpp>
 #include <cairn/testkit/test_runtime.hpp>
 
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 /// What they give lives as long as the test_runtime. Messages that are sent to the handles by CAF's own means pass the taps like
 /// any others; jobs that are run by the coordinator's own means pass none.

@@ -10,7 +10,7 @@
 
 #include <doctest/doctest.h>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 inline void report_to_doctest(const failure& failed) {
   // Outside of a test case, doctest has nowhere to put it.

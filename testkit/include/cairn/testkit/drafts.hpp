@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 /// One aggregate's part of an append, with the bytes that an addition points to.
 struct draft {

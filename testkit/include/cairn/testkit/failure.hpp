@@ -16,7 +16,7 @@
 #include <string>
 #include <utility>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 /// An expectation that is not met, and where it stands. what() has both, as `file:line: text`.
 class failure : public std::logic_error {

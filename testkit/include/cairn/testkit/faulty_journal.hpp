@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 /// What a faulty_journal was asked so far, whether it did it or not.
 struct journal_counts {

@@ -8,7 +8,7 @@
 #include <span>
 #include <utility>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 /// Derive from it and override what shall differ. Thread safety and errors are those of the inner journal.
 class forwarding_journal : public journal {

@@ -34,7 +34,7 @@
 #include <variant>
 #include <vector>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 namespace detail {
 
 /// What a story has come to: the aggregate, and a line of text for each event and command.

@@ -26,7 +26,7 @@
 #include <string_view>
 #include <variant>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 /// `text` as a string of JSON, with its quotes; where it is not UTF-8, its bytes as {"base64":"…"}, so that two never become one.
 inline std::string json_string(std::string_view text) {

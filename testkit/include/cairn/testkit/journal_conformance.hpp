@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 namespace detail {
 
 /// The error that `work` throws: its kind and its whole text.

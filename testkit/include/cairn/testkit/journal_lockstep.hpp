@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 struct lockstep_options {
   std::uint64_t seed = 1;

@@ -23,7 +23,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 /// One operation of a history: who asked what of the object, what came of it, and between which moments.
 template <class Input, class Output>

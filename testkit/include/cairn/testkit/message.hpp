@@ -1,6 +1,6 @@
 // The messages between the actors of a runtime, and the actors by name: what a test injects, holds and looks at.
 //
-// Plain values; no CAF is needed to use them. What each message means is said in cairn/actors/messages.hpp.
+// They are plain values and need no CAF. <cairn/actors/messages.hpp> says what each message means.
 #pragma once
 
 #include <cairn/actors/messages.hpp>
@@ -15,14 +15,10 @@
 #include <utility>
 #include <variant>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 /// Any message that one of the runtime's actors understands.
-using message =
-    std::variant<actors::perform, actors::perform_many, actors::append_request, actors::append_result, actors::commit_now,
-                 actors::read_next, actors::recovery_request, actors::recovery_result, actors::read_request,
-                 actors::snapshot_request, actors::snapshot_result, actors::retry_recovery, actors::passivate,
-                 actors::aggregate_ended, actors::look_for_idle, actors::drain_directory, actors::finish>;
+using message = actors::any_message;
 
 /// The place of a kind of message among the variant's.
 template <class Message, std::size_t place = 0>

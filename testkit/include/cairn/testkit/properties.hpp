@@ -35,7 +35,7 @@
 #include <variant>
 #include <vector>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 /// How much is tried. What is left out is rapidcheck's own: the environment variable RC_PARAMS, or else 100 sequences of
 /// commands from a seed that differs each time.

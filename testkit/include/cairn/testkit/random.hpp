@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <random>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 /// One thread only. Copies go on independently, with the same numbers.
 class random {

@@ -44,7 +44,7 @@
 #include <variant>
 #include <vector>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 namespace detail {
 
 /// How histories show commands and states.

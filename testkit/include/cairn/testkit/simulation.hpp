@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 /// How often things go wrong, each as a share from 0 (never) to 1 (always). All stop when the clients have made
 /// their last request, so that every open request must then be answered.

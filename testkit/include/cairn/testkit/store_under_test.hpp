@@ -6,7 +6,7 @@
 #include <functional>
 #include <memory>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 /// A store just below the ends of its numbers, where four positions and two versions are left. Few stores can be filled so far
 /// by appending, so this one is made by other means.

@@ -33,7 +33,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::testkit {
+namespace cairn::inline v1::testkit {
 
 namespace detail {
 struct tap_state;

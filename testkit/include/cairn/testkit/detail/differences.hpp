@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 using lines = std::vector<std::string>;
 

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 struct first_answer {
   std::string command_id;

@@ -18,7 +18,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 inline std::string base64(std::string_view bytes) {
   constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

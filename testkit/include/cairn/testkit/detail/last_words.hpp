@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 /// While it lives, std::terminate writes these words to standard error first. One at a time, and not beside other threads.
 class last_words {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <utility>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 /// Forked before the store is opened here, so that it shares neither the store's threads nor what the store's library keeps in
 /// memory of the files that this process has locked: all it can meet is the lock itself.

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 inline std::string print(std::uint64_t number) { return std::to_string(number); }
 

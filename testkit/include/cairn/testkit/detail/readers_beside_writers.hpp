@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 class readers_beside_writers {
 public:

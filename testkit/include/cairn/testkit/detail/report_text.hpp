@@ -22,7 +22,7 @@
 #include <variant>
 #include <vector>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 template <class T>
 concept HasInsertion = requires(std::ostream& out, const T& value) {

@@ -21,11 +21,11 @@
 #include <string_view>
 #include <vector>
 
-namespace cairn {
+namespace cairn::inline v1 {
 class runtime;
 }
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 /// What one attempt was answered, with the types forgotten.
 struct client_answer {

@@ -15,7 +15,7 @@
 #include <type_traits>
 #include <variant>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 /// Whether a type says how it becomes msgpack: it is empty, or has a MSGPACK_DEFINE, or an adaptor of its own.
 template <class T>

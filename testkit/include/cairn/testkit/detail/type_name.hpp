@@ -8,7 +8,7 @@
 #include <string_view>
 #include <typeinfo>
 
-namespace cairn::testkit::detail {
+namespace cairn::inline v1::testkit::detail {
 
 /// The type's qualified name, without the namespaces that have none.
 template <class T>

@@ -4,12 +4,12 @@
 // there are hundreds of them. Knows nothing of Asio or CAF: who posts, and where to, comes as a function and an address.
 #pragma once
 
-#include <cairn/actors/operation.hpp>
+#include "operation.hpp"
 
 #include <cstddef>
 #include <vector>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 /// While one lives, answers of its thread may be added to it. Those for one execution context are posted as one: as soon as there
 /// are `group_max`, and the rest at its end. One at a time on a thread.

@@ -1,15 +1,15 @@
 // All actors of one runtime behind one object, with CAF out of sight: submit, read, drain.
 #pragma once
 
-#include <cairn/actors/context.hpp>
-#include <cairn/actors/operation.hpp>
+#include "context.hpp"
+#include "operation.hpp"
 
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <vector>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 /// Thread safety: every member from any thread, drain() once at a time. Immovable; the destructor drains.
 class engine {

@@ -15,7 +15,7 @@
 #include <variant>
 #include <vector>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 /// A recovery, and the aggregate that gets its result.
 struct recovery_order {

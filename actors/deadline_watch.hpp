@@ -1,7 +1,8 @@
 // The deadlines of all operations in flight, wherever each of them is. Knows nothing of CAF.
 #pragma once
 
-#include <cairn/actors/operation.hpp>
+#include "operation.hpp"
+
 #include <cairn/time.hpp>
 
 #include <boost/intrusive/set.hpp>
@@ -11,7 +12,7 @@
 #include <optional>
 #include <thread>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 /// An operation in the order of deadlines. Owned by the operation.
 struct watched_deadline : boost::intrusive::set_base_hook<> {

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace cairn::detail {
+namespace cairn::inline v1::detail {
 
 inline constexpr std::size_t varint_bytes_max = 10;
 

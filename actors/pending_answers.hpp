@@ -1,14 +1,14 @@
 // The answers of one aggregate that wait for the disk.
 #pragma once
 
-#include <cairn/actors/operation.hpp>
+#include "operation.hpp"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 struct append_result;
 

@@ -3,14 +3,14 @@
 // The aggregates come and go below the directories.
 #pragma once
 
-#include <cairn/actors/append_inbox.hpp>
-#include <cairn/actors/context.hpp>
+#include "append_inbox.hpp"
+#include "context.hpp"
+#include "reading_inbox.hpp"
+
 #include <cairn/actors/messages.hpp>
-#include <cairn/actors/reading_inbox.hpp>
 
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
-#include <caf/allowed_unsafe_message_type.hpp>
 
 #include <condition_variable>
 #include <cstddef>
@@ -20,7 +20,7 @@
 #include <string>
 #include <vector>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 /// Opens when it has been passed `count` times. Any thread.
 class drain_gate {
@@ -114,22 +114,3 @@ void pass_through_directories(const crew& staff, std::vector<operation_ptr> aske
 std::optional<stream_view> aggregate_of(const caf::abstract_actor& actor);
 
 }  // namespace cairn::actors
-
-// They stay within the process, and travel as they are.
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::perform)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::perform_many)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::append_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::append_result)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::commit_now)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::read_next)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::recovery_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::recovery_result)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::read_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::snapshot_request)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::snapshot_result)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::retry_recovery)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::passivate)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::aggregate_ended)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::look_for_idle)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::drain_directory)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cairn::actors::finish)

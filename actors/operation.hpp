@@ -10,7 +10,7 @@
 #include <string_view>
 #include <utility>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 /// The frames that a decision becomes, and what is the same for all of them.
 class draft {

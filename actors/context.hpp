@@ -1,7 +1,8 @@
 // What all actors of one runtime share: the store, the clock, the bounds, the counters. Knows nothing of CAF.
 #pragma once
 
-#include <cairn/actors/recovery.hpp>
+#include "recovery.hpp"
+
 #include <cairn/journal.hpp>
 #include <cairn/runtime_options.hpp>
 #include <cairn/time.hpp>
@@ -15,7 +16,7 @@
 #include <optional>
 #include <string>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 using settings = runtime_bounds;
 

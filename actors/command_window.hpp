@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 /// What the first command with an id was answered.
 struct first_answer {

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 /// Requests for a journal actor that has a thread of its own. They lie side by side in memory, where a mailbox is a list that
 /// leads from one core's memory to the next piece of it. Bounded by those who put: an aggregate has two on their way at most, and

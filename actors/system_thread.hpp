@@ -15,7 +15,7 @@
 #include <latch>
 #include <thread>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 /// Thread safety: any thread may create and destroy it, except a thread of the system itself. Immovable.
 class system_thread {

@@ -3,8 +3,9 @@
 // Plain functions over a journal, for the readers' threads. Knows nothing of actors.
 #pragma once
 
-#include <cairn/actors/command_window.hpp>
-#include <cairn/actors/operation.hpp>
+#include "command_window.hpp"
+#include "operation.hpp"
+
 #include <cairn/journal.hpp>
 #include <cairn/time.hpp>
 
@@ -15,7 +16,7 @@
 #include <string>
 #include <string_view>
 
-namespace cairn::actors {
+namespace cairn::inline v1::actors {
 
 /// What a snapshot's bytes hold (docs/record_format.md, "Snapshots").
 struct snapshot_content {
@@ -53,9 +54,6 @@ struct snapshot_reading {
 /// constructor throws.
 snapshot_reading read_snapshot(const snapshot_view& stored, version head, const aggregate_type& type,
                                std::size_t deduplication_window_size);
-
-/// Whether two encoded states may be the same one. In any order, because an unordered container has none.
-bool same_bytes_in_any_order(std::string_view one, std::string_view other);
 
 /// How far to go.
 struct recovery_bounds {
