@@ -257,11 +257,9 @@ field_visitor& field_visitor::pack_array(std::uint32_t fields) {
   return *this;
 }
 
-// A literal is the name of a field; an array of characters, a field.
-field_visitor& field_visitor::pack_text(const char* field, std::size_t size) {
-  if (named_ && std::exchange(name_next_, !name_next_)) {
-    visit_name(std::string_view(field, size - 1));
-  } else if (out_) {
+field_visitor& field_visitor::pack_characters(const char* field, std::size_t size) {
+  name_next_ = true;
+  if (out_) {
     write_text(*out_, std::string_view(field, ::strnlen(field, size)));
   } else if (!is_part(field) || bytes_) {
     good_ = false;
@@ -296,28 +294,12 @@ const msgpack::object* field_visitor::next_parsed() noexcept {
   return index_ < array.size ? array.ptr + index_++ : nullptr;
 }
 
-void encode_fields(std::string& out, const void* value, visit_function visit) {
-  field_visitor visitor(out);
-  visit(value, visitor);
-}
-
-bool read_fields(byte_reader& bytes, void* value, std::size_t size, visit_function visit) {
-  field_visitor visitor(bytes, value, size);
-  visit(value, visitor);
-  return visitor.good();
-}
-
 void convert_fields(const msgpack::object& parsed, void* value, std::size_t size, visit_function visit) {
   field_visitor visitor(parsed, value, size);
   visit(value, visitor);
   if (visitor.good()) return;
   // A type's own msgpack_pack, made to look like a macro's, packs a value that is no field.
   throw error(errc::corrupt_record, "the type's msgpack_pack packs a value that is none of its fields; specialise cairn::codec");
-}
-
-bool decode_in_order(std::string_view bytes, void* value, std::size_t size, visit_function visit) {
-  byte_reader reader(bytes);
-  return read_fields(reader, value, size, visit) && reader.at_end();
 }
 
 void decode_by_name(std::string_view bytes, void* value, std::size_t size, visit_function visit) {

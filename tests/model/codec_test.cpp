@@ -134,7 +134,7 @@ template <class T>
 bool is_short_way(std::string_view bytes) {
   T value{};
   cairn::detail::byte_reader reader(bytes);
-  return cairn::detail::read_fields(reader, &value, sizeof value, cairn::detail::visit_fields<T>) && reader.at_end();
+  return cairn::detail::read_fields(reader, value) && reader.at_end();
 }
 
 // NaN is no equal of itself, so the values' bytes are compared.

@@ -69,7 +69,7 @@ struct codec {
     if constexpr (std::is_empty_v<T>) {
       detail::write_map_head(out, 0);
     } else if constexpr (detail::HasDefinedFields<T>) {
-      detail::encode_fields(out, &value, detail::visit_fields<T>);
+      detail::encode_fields(out, value);
     } else {
       detail::string_appender buffer{out};
       msgpack::packer<detail::string_appender>(buffer).pack(value);
@@ -80,7 +80,8 @@ struct codec {
   static T decode(std::string_view bytes) {
     if constexpr (detail::HasDefinedFields<T>) {
       T value{};
-      if (!detail::decode_in_order(bytes, &value, sizeof value, detail::visit_fields<T>)) {
+      detail::byte_reader reader(bytes);
+      if (!detail::read_fields(reader, value) || !reader.at_end()) {
         value = T{};
         detail::decode_by_name(bytes, &value, sizeof value, detail::visit_fields<T>);
       }

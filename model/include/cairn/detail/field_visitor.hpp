@@ -136,7 +136,10 @@ public:
   template <class Field>
   field_visitor& pack(const Field& field) {
     if constexpr (std::is_array_v<Field> && std::convertible_to<const Field&, std::string_view>) {
-      return pack_text(field, std::size(field));
+      if (!named_ || !name_next_) return pack_characters(field, std::size(field));
+      name_next_ = false;
+      visit_name(std::string_view(field, std::size(field) - 1));
+      return *this;
     } else {
       name_next_ = true;
       if (out_) {
@@ -154,7 +157,7 @@ public:
 
 private:
   bool is_part(const char* field) const noexcept { return field >= begin_ && field < end_; }
-  field_visitor& pack_text(const char* field, std::size_t size);
+  field_visitor& pack_characters(const char* field, std::size_t size);
   void visit_name(std::string_view name);
   const msgpack::object* next_parsed() noexcept;
 
@@ -177,26 +180,35 @@ private:
   bool name_next_ = true;
 };
 
-/// Hands each field of a value to the visitor. The only code for the fields of a type: what calls it is compiled once.
+/// Hands each field of a value to the visitor. The only code for the fields of a type.
 using visit_function = void (*)(const void* value, field_visitor& visitor);
 template <class T>
 void visit_fields(const void* value, field_visitor& visitor) {
   static_cast<const T*>(value)->msgpack_pack(visitor);
 }
 
-void encode_fields(std::string& out, const void* value, visit_function visit);
+template <class T>
+void encode_fields(std::string& out, const T& value) {
+  field_visitor visitor(out);
+  visit_fields<T>(&value, visitor);
+}
 /// Fills the fields of a value from the front of `bytes`, in the order in which they were written; returns whether they were.
-bool read_fields(byte_reader& bytes, void* value, std::size_t size, visit_function visit);
+template <class T>
+bool read_fields(byte_reader& bytes, T& value) {
+  field_visitor visitor(bytes, &value, sizeof value);
+  visit_fields<T>(&value, visitor);
+  return visitor.good();
+}
+
 /// Fills the fields that a parsed value has, by name.
 void convert_fields(const msgpack::object& parsed, void* value, std::size_t size, visit_function visit);
-/// Both for exactly `bytes`. The second needs a fresh value. Throws error(errc::corrupt_record).
-bool decode_in_order(std::string_view bytes, void* value, std::size_t size, visit_function visit);
+/// The same for exactly `bytes`. Throws error(errc::corrupt_record).
 void decode_by_name(std::string_view bytes, void* value, std::size_t size, visit_function visit);
 
 template <class Field>
 void field_visitor::write(const Field& field) {
   if constexpr (HasDefinedFields<Field>) {
-    encode_fields(*out_, &field, visit_fields<Field>);
+    encode_fields(*out_, field);
   } else if constexpr (PlainInteger<Field>) {
     write_number(*out_, static_cast<std::conditional_t<std::is_signed_v<Field>, std::int64_t, std::uint64_t>>(field));
   } else if constexpr (std::is_same_v<Field, bool> || std::is_same_v<Field, double>) {
@@ -212,7 +224,7 @@ void field_visitor::write(const Field& field) {
 template <class Field>
 bool field_visitor::read(Field& field) {
   if constexpr (HasDefinedFields<Field>) {
-    return read_fields(*bytes_, &field, sizeof field, visit_fields<Field>);
+    return read_fields(*bytes_, field);
   } else if constexpr (PlainInteger<Field>) {
     using bounds = std::numeric_limits<Field>;
     std::conditional_t<std::is_signed_v<Field>, std::int64_t, std::uint64_t> number = 0;
