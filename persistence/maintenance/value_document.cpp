@@ -1,5 +1,7 @@
 #include "value_document.hpp"
 
+#include "../../model/msgpack_text.hpp"
+
 #include <cairn/detail/field_visitor.hpp>
 #include <cairn/error.hpp>
 #include <cairn/limits.hpp>
@@ -35,14 +37,6 @@ const unsigned char* octets(std::string_view bytes) { return reinterpret_cast<co
 
 // --- bytes ---
 
-std::string to_base64(std::string_view bytes) {
-  std::string text(4 * ((bytes.size() + 2) / 3), '\0');
-  if (!text.empty()) {
-    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), octets(bytes), static_cast<int>(bytes.size()));
-  }
-  return text;
-}
-
 std::optional<std::string> from_base64(std::string_view text) {
   if (text.empty()) return std::string();
   if (text.size() % 4 != 0 || text.size() > 2 * limits::record_bytes_max) return std::nullopt;
@@ -70,14 +64,6 @@ document tagged(std::string_view tag, document value) {
   document shown = document::object();
   shown.get_ref<document::object_t&>().emplace_back(std::string(tag), std::move(value));
   return shown;
-}
-
-template <class Number>
-Number big_endian(std::string_view bytes) {
-  std::make_unsigned_t<Number> number = 0;
-  for (const char byte : bytes)
-    number = static_cast<std::make_unsigned_t<Number>>(number << 8 | static_cast<unsigned char>(byte));
-  return static_cast<Number>(number);
 }
 
 template <class Number>
@@ -153,18 +139,8 @@ double readable(float number) {
 
 // --- timestamps of msgpack ---
 
-constexpr std::int8_t timestamp_type = -1;
-constexpr timestamp first_readable = std::chrono::sys_days{std::chrono::year{1} / 1 / 1};
-constexpr timestamp first_beyond = std::chrono::sys_days{std::chrono::year{10000} / 1 / 1};
-
-/// A timestamp of msgpack.
-struct moment {
-  std::int64_t seconds = 0;       // since 1970; may be negative
-  std::uint32_t nanoseconds = 0;  // forwards from there
-};
-
 /// Returns the shortest form, as msgpack's specification and msgpack-c have it.
-std::string body_of(const moment& when) {
+std::string body_of(const msgpack_moment& when) {
   std::string body;
   if (when.seconds >> 34 != 0) {
     append_big_endian(body, when.nanoseconds);
@@ -177,34 +153,13 @@ std::string body_of(const moment& when) {
   return body;
 }
 
-std::optional<moment> moment_of_body(std::string_view body) {
-  switch (body.size()) {
-  case 4: return moment{big_endian<std::uint32_t>(body), 0};
-  case 8: {
-    const auto both = big_endian<std::uint64_t>(body);
-    return moment{static_cast<std::int64_t>(both & 0x3ffffffff), static_cast<std::uint32_t>(both >> 34)};
-  }
-  case 12: return moment{big_endian<std::int64_t>(body.substr(4)), big_endian<std::uint32_t>(body.substr(0, 4))};
-  default: return std::nullopt;
-  }
-}
-
-constexpr std::uint32_t nanoseconds_of_second = 1'000'000'000;
 constexpr std::size_t microseconds_text = std::string_view("2026-11-24T09:30:00.000000").size();
 
 /// Returns the date and time; nullopt unless text_of() and moment_of_text() keep every byte of `body`.
 std::optional<std::string> text_of_timestamp(std::string_view body) {
-  using namespace std::chrono;
-  const auto when = moment_of_body(body);
-  if (!when || when->nanoseconds >= nanoseconds_of_second || body_of(*when) != body) return std::nullopt;
-  constexpr auto least = duration_cast<seconds>(first_readable.time_since_epoch()).count();
-  constexpr auto beyond = duration_cast<seconds>(first_beyond.time_since_epoch()).count();
-  if (when->seconds < least || when->seconds >= beyond) return std::nullopt;
-  auto text = to_string(timestamp{seconds{when->seconds}} + microseconds{when->nanoseconds / 1000});
-  if (const auto rest = when->nanoseconds % 1000; rest != 0) {
-    text.insert(microseconds_text, std::to_string(1000 + rest).substr(1));
-  }
-  return text;
+  const auto when = msgpack_moment_in(body);
+  if (!when || body_of(*when) != body) return std::nullopt;
+  return text_of_moment(*when);
 }
 
 /// Returns the shortest form of the timestamp that `text` shows; nullopt if it shows none.
@@ -385,7 +340,7 @@ private:
     const auto type = number<std::int8_t>();
     const auto body = take(size);
     if (!type || !body) return std::nullopt;
-    if (*type == timestamp_type) {
+    if (*type == msgpack_timestamp_type) {
       if (auto text = text_of_timestamp(*body)) return with_tag(timestamp_tag, *std::move(text));
     }
     auto pair = document::array({std::int64_t{*type}, bytes_below_tag(*body, format_)});
@@ -490,7 +445,7 @@ public:
 
 private:
   void append_tagged(const std::string& tag, const document& value) {
-    if (tag == timestamp_tag) return append_ext(out_, timestamp_type, timestamp_in(value));
+    if (tag == timestamp_tag) return append_ext(out_, msgpack_timestamp_type, timestamp_in(value));
     if (tag == bin_tag) return append_bin(out_, bytes_in(value, tag));
     if (tag == str_tag) return write_text(out_, bytes_in(value, tag));
     if (tag == ext_tag) return append_ext_of(value);
@@ -573,7 +528,7 @@ std::optional<std::string> bytes_of(const document& shown) {
   return is_base64(shown) ? from_base64(shown.begin().value().get_ref<const std::string&>()) : std::nullopt;
 }
 
-bool has_readable_date(timestamp moment) { return moment >= first_readable && moment < first_beyond; }
+bool has_readable_date(timestamp moment) { return moment >= first_readable_date && moment < first_date_beyond; }
 
 std::optional<timestamp> moment_in(std::string_view text) {
   const auto number = [&](std::size_t at, std::size_t digits) {

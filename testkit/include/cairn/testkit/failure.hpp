@@ -14,15 +14,13 @@
 #include <source_location>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 namespace cairn::inline v1::testkit {
 
 /// An expectation that is not met, and where it stands. what() has both, as `file:line: text`.
 class failure : public std::logic_error {
 public:
-  failure(const std::string& text, std::source_location where)
-      : std::logic_error(where.file_name() + (":" + std::to_string(where.line())) + ": " + text), text_(text), where_(where) {}
+  failure(const std::string& text, std::source_location where);
 
   /// What was expected and what there was, in one or more lines; without the place.
   const std::string& text() const noexcept { return text_; }
@@ -35,24 +33,11 @@ private:
   std::source_location where_;
 };
 
-namespace detail {
-
-inline std::function<void(const failure&)>& failure_reporter() {
-  static std::function<void(const failure&)> reporter;
-  return reporter;
-}
-
-}  // namespace detail
-
 /// Has every failure of this process from now on handed to `report`; an empty one, as at the start, has it thrown. A `report`
 /// that returns lets the test go on behind the failure. Not while another thread reports one.
-inline void report_failures_to(std::function<void(const failure&)> report) { detail::failure_reporter() = std::move(report); }
+void report_failures_to(std::function<void(const failure&)> report);
 
 /// Reports that what the test at `where` expects is not so.
-inline void fail(const std::string& what, std::source_location where = std::source_location::current()) {
-  const failure failed(what, where);
-  if (!detail::failure_reporter()) throw failed;
-  detail::failure_reporter()(failed);
-}
+void fail(const std::string& what, std::source_location where = std::source_location::current());
 
 }  // namespace cairn::testkit

@@ -15,12 +15,13 @@
 // Failures are reported as failure.hpp says, each with the whole story. For doctest, include <cairn/testkit/doctest.hpp> too.
 #pragma once
 
-#include <cairn/limits.hpp>
+#include <cairn/decision.hpp>
 #include <cairn/msgpack.hpp>
 #include <cairn/testkit/detail/through_bytes.hpp>
 #include <cairn/testkit/failure.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -37,66 +38,75 @@
 namespace cairn::inline v1::testkit {
 namespace detail {
 
-/// What a story has come to: the aggregate, and a line of text for each event and command.
+/// What a story says where it fails: a line of text for each event and command, and what is wrong so far.
+class told_story {
+public:
+  void tell(std::string_view word, const std::string& what);
+
+  /// Something that is wrong, but whose line in the test is not known yet.
+  void note(std::string flaw);
+
+  /// The same, of a decision with so many events.
+  void note_events(std::size_t count);
+
+  void report_flaws(std::source_location where);
+
+  void fail(const std::string& what, std::source_location where) const;
+
+  /// Fails with a line for each difference below the headline.
+  void fail(const std::string& headline, const lines& differences, std::source_location where) const;
+
+  void fail_answer(const std::string& expected, const std::string& actual, std::source_location where) const;
+
+private:
+  std::string text_;
+  lines flaws_;
+};
+
+/// What a story has come to.
 template <Aggregate A>
-class story {
+class story : public told_story {
 public:
   using event_type = typename A::Event;
 
   const A& state() const noexcept { return state_; }
 
-  void tell(std::string_view word, const std::string& what) { text_ += "\n" + std::string(word) + " " + what; }
-
   /// The state goes on by an event, as it comes back from its record.
   void happens(const event_type& event) {
     auto stored = store<A>(event, ++version_);
-    note(stored.flaw);
+    note(std::move(stored.flaw));
     evolve(state_, stored.event);
   }
 
-  /// Something that is wrong, but whose line in the test is not known yet.
-  void note(std::string flaw) {
-    if (!flaw.empty()) flaws_.push_back(std::move(flaw));
-  }
-
-  void report_flaws(std::source_location where) {
-    for (const auto& flaw : std::exchange(flaws_, {})) fail(flaw, where);
-  }
-
-  void fail(const std::string& what, std::source_location where) const { testkit::fail(what + text_, where); }
-
   void expect_state(const A& expected, std::source_location where) const {
     if (state_ == expected) return;
-    fail(listed("the state is not as expected", differences_of(expected, state_)), where);
+    fail("the state is not as expected", differences_of(expected, state_), where);
   }
 
-  template <class Predicate>
-  void expect_state_where(const Predicate& is_expected, std::source_location where) const {
-    if (!std::invoke(is_expected, state_)) fail("the state is not as expected: " + shown(state_), where);
+  void expect_state_where(bool is_expected, std::source_location where) const {
+    if (!is_expected) fail("the state is not as expected: " + shown(state_), where);
   }
 
 private:
   A state_;
-  std::string text_;
-  lines flaws_;
   std::uint64_t version_ = 0;
 };
 
-inline std::string shown_rejection(const rejection& no) { return "rejected: " + no.code; }
+std::string shown_rejection(const rejection& no);
+
+/// Events, one behind the other, or "nothing".
+std::string shown_events(std::span<const any_event> events);
 
 template <class Event>
-std::string shown_events(std::span<const Event> events) {
-  std::string all;
-  for (const auto& event : events) all += (all.empty() ? "" : ", ") + shown_event(event);
-  return all.empty() ? "nothing" : all;
+std::vector<any_event> forget_types(std::span<const Event> events) {
+  std::vector<any_event> all;
+  for (const auto& event : events) all.push_back(forget_type(event));
+  return all;
 }
 
-/// How two events differ that are not equal.
-template <class Event>
-lines differences_of_events(const Event& expected, const Event& actual) {
-  if (expected.index() != actual.index()) return {"expected " + shown_event(expected), "actual " + shown_event(actual)};
-  return std::visit([&]<class E>(const E& one) { return differences_of(one, std::get<E>(actual)); }, expected);
-}
+/// Says of the first event that is not as expected how it differs; `place` is its place of `count`.
+void fail_event(const told_story& story, std::size_t place, std::size_t count, const any_event& expected, const any_event& actual,
+                std::source_location where);
 
 template <Aggregate A, class Command>
 auto go_on(story<A> before, const Command& command, std::source_location where);
@@ -147,9 +157,7 @@ public:
     looked_at_ = true;
     if (!decision_) return *this;
     const auto* no = decision_->rejected();
-    if (!no || no->code != reason) {
-      story_.fail("the answer is not as expected\n  expected rejected: " + std::string(reason) + "\n  actual " + answer(), where);
-    }
+    if (!no || no->code != reason) { story_.fail_answer("rejected: " + std::string(reason), answer(), where); }
     return *this;
   }
 
@@ -159,11 +167,9 @@ public:
     looked_at_ = true;
     if (!decision_) return *this;
     if (decision_->rejected()) {
-      story_.fail("the answer is not as expected\n  expected result " + detail::shown(expected) + "\n  actual " + answer(),
-                  where);
+      story_.fail_answer("result " + detail::shown(expected), answer(), where);
     } else if (!(decision_->result() == expected)) {
-      const auto differences = detail::differences_of(expected, decision_->result());
-      story_.fail(detail::listed("the result is not as expected", differences), where);
+      story_.fail("the result is not as expected", detail::differences_of(expected, decision_->result()), where);
     }
     return *this;
   }
@@ -179,7 +185,7 @@ public:
   template <std::predicate<const A&> Predicate>
   outcome& then_state(const Predicate& is_expected, std::source_location where = std::source_location::current()) {
     looked_at_ = true;
-    story_.expect_state_where(is_expected, where);
+    story_.expect_state_where(std::invoke(is_expected, story_.state()), where);
     return *this;
   }
 
@@ -209,10 +215,7 @@ private:
     if constexpr (!std::is_void_v<result_type>) {
       if (!decision.rejected()) story_.note(detail::result_flaw(decision.result()));
     }
-    if (events.size() > limits::events_per_decision_max) {
-      story_.note("a decision has " + std::to_string(events.size()) + " events, and may have " +
-                  std::to_string(limits::events_per_decision_max));
-    }
+    story_.note_events(events.size());
     for (const auto& event : events) story_.happens(event);
     story_.note(detail::codec_flaw(story_.state()));
     story_.tell("then", answer());
@@ -220,7 +223,7 @@ private:
 
   std::string answer() const {
     if (const auto* no = decision_->rejected()) return detail::shown_rejection(*no);
-    auto all = detail::shown_events(decision_->events());
+    auto all = shown_events(std::as_const(*decision_).events());
     if constexpr (!std::is_void_v<result_type>) all += " with result " + detail::shown(decision_->result());
     return all;
   }
@@ -230,16 +233,17 @@ private:
     if (!decision_) return;
     const auto actual = std::as_const(*decision_).events();
     if (decision_->rejected() || expected.size() != actual.size()) {
-      story_.fail("the answer is not as expected\n  expected " + detail::shown_events(expected) + "\n  actual " + answer(),
-                  where);
+      story_.fail_answer(shown_events(expected), answer(), where);
       return;
     }
     for (std::size_t i = 0; i < expected.size(); ++i) {
       if (expected[i] == actual[i]) continue;
-      const auto which = actual.size() == 1 ? "the event" : "event " + std::to_string(i + 1);
-      const auto differences = detail::differences_of_events(expected[i], actual[i]);
-      story_.fail(detail::listed(which + " is not as expected", differences), where);
+      detail::fail_event(story_, i, actual.size(), detail::forget_type(expected[i]), detail::forget_type(actual[i]), where);
     }
+  }
+
+  static std::string shown_events(std::span<const event_type> events) {
+    return detail::shown_events(detail::forget_types(events));
   }
 
   void require_a_look() {
@@ -291,7 +295,7 @@ public:
   template <std::predicate<const A&> Predicate>
   beginning& then_state(const Predicate& is_expected, std::source_location where = std::source_location::current()) {
     story_.report_flaws(where);
-    story_.expect_state_where(is_expected, where);
+    story_.expect_state_where(std::invoke(is_expected, story_.state()), where);
     return *this;
   }
 

@@ -3,16 +3,19 @@
 #pragma once
 
 #include <cairn/aggregate.hpp>
-#include <cairn/limits.hpp>
 #include <cairn/msgpack.hpp>
+#include <cairn/record.hpp>
 #include <cairn/testkit/detail/differences.hpp>
+#include <cairn/testkit/detail/type_name.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <typeinfo>
 #include <variant>
 
 namespace cairn::inline v1::testkit::detail {
@@ -49,9 +52,7 @@ consteval void require_testable() {
 /// A value as JSON, also where it cannot be packed.
 template <class T>
 std::string shown(const T& value) {
-  try {
-    return json_of(value);
-  } catch (const std::exception& reason) { return std::string("(") + reason.what() + ")"; }
+  return shown(&value, pack<T>);
 }
 
 /// The type's name, and behind it the value, where msgpack knows it.
@@ -64,77 +65,94 @@ std::string shown_command(const T& command) {
   }
 }
 
+/// An event whose type is forgotten. Lives as long as the event.
+struct any_event {
+  const void* event;
+  const std::type_info* type;
+  std::string_view name;  ///< on disk
+  std::uint32_t schema_version;
+  pack_function pack;
+};
+
+template <class... Es>
+any_event forget_type(const std::variant<Es...>& event) {
+  return std::visit(
+      []<class E>(const E& one) {
+        return any_event{&one, &typeid(E), E::type, schema_version_of<E>(), pack<E>};
+      },
+      event);
+}
+
 /// The event's type on disk, and its fields.
+std::string shown_event(const any_event& event);
 template <class... Es>
 std::string shown_event(const std::variant<Es...>& event) {
-  return std::visit([]<class E>(const E& one) { return std::string(E::type) + " " + shown(one); }, event);
+  return shown_event(forget_type(event));
 }
 
-/// What to say of a value that came back as another one; empty where it did not.
-template <class T>
-std::string flaw_between(const T& value, const T& back) {
-  if (value == back) return {};
-  const auto bytes = bytes_of(value);
-  const auto changed = differences(bytes, bytes_of(back));
-  if (!changed.empty()) return listed(type_name<T>() + " comes back from its bytes as another value", changed);
-  const auto names = field_names(bytes);
-  return type_name<T>() + " comes back from its bytes as another value: is a field missing in its MSGPACK_DEFINE_MAP" +
-         (names.empty() ? "?" : ", which has " + names + "?");
-}
+/// How two events differ that are not equal.
+lines differences_of_events(const any_event& expected, const any_event& actual);
+
+/// What is wrong with a value of `type` that came back as another one, by the msgpack of both.
+std::string flaw_between(const std::type_info& type, std::string_view bytes, std::string_view bytes_of_back);
+
+/// The same of two events of one type.
+std::string flaw_between(const any_event& event, const any_event& back);
+
+std::string flaw_of_reading(const std::type_info& type, const std::exception& reason);
+
+/// What codec_flaw() must know of a type.
+struct comparable_codec {
+  const std::type_info* type;
+  pack_function pack;
+  /// Reads a value from `bytes`. Where it is not equal to `value`, gives its own bytes to `other`, and false.
+  bool (*comes_back)(const void* value, std::string_view bytes, std::string& other);
+};
 
 template <class T>
-std::string flaw_of_reading(const std::exception& reason) {
-  return type_name<T>() + " does not come back from its bytes: " + reason.what();
+bool comes_back(const void* value, std::string_view bytes, std::string& other) {
+  const T back = codec<T>::decode(bytes);
+  if (*static_cast<const T*>(value) == back) return true;
+  cairn::detail::encode(other, back);
+  return false;
 }
 
 /// What is wrong with a value's way through the codec and back; empty where nothing is.
+std::string codec_flaw(const void* value, const comparable_codec& of);
 template <class T>
 std::string codec_flaw(const T& value) {
   if constexpr (!std::is_empty_v<T>) {
     require_comparable<T>();
     static_assert(std::default_initializable<T>, "cairn: what comes back from its bytes needs a default constructor");
-    try {
-      return flaw_between(value, codec<T>::decode(bytes_of(value)));
-    } catch (const std::exception& reason) { return flaw_of_reading<T>(reason); }
+    return codec_flaw(&value, {&typeid(T), pack<T>, comes_back<T>});
   }
   return {};  // nothing can be lost of nothing
 }
 
+/// What is wrong with the size of a result, which has to find room on the record of its command's last event.
+std::string flaw_of_result_size(std::size_t bytes);
+
 /// The same of what a command answers, which also has to find room on the record of its last event.
 template <class Result>
 std::string result_flaw(const Result& result) {
-  if (auto flaw = codec_flaw(result); !flaw.empty()) return flaw;
-  const auto size = bytes_of(result).size();
-  if (size <= limits::metadata_field_bytes_max) return {};
-  return "the result takes " + std::to_string(size) + " bytes, and may take " + std::to_string(limits::metadata_field_bytes_max);
+  auto flaw = codec_flaw(result);
+  return flaw.empty() ? flaw_of_result_size(bytes_of(result).size()) : flaw;
 }
 
 /// The frame that the runtime would store of an event. Throws what it would fail with.
+std::string frame_of(std::string_view category, std::uint64_t version, const any_event& event);
 template <Aggregate A>
 std::string frame_of(const typename A::Event& event, std::uint64_t version) {
-  std::string payload;
-  unrecorded_event written;
-  written.stream = {A::category, "1"};
-  written.version = cairn::version{version};
-  std::visit(
-      [&]<class E>(const E& one) {
-        cairn::detail::encode(payload, one);
-        written.type = E::type;
-        written.schema_version = schema_version_of<E>();
-      },
-      event);
-  written.payload = payload;
-  std::string frame;
-  encode_frame(frame, written);
-  return frame;
+  return frame_of(A::category, version, forget_type(event));
 }
+
+/// The record that stands in a frame, at position 1. Lives as long as the frame. Throws where it cannot be read.
+record_view record_in(std::string_view frame);
 
 /// The event that stands in a frame. Throws where it cannot be read.
 template <Aggregate A>
 typename A::Event event_in(std::string_view frame) {
-  std::string_view body;
-  next_frame(frame, body);
-  return read_event<A>(decode_record(position{1}, body));
+  return read_event<A>(record_in(frame));
 }
 
 /// An event as the runtime goes on with it: read back from its record. Where that has a flaw, as it was.
@@ -146,14 +164,12 @@ struct stored_event {
 
 template <Aggregate A>
 stored_event<A> store(const typename A::Event& event, std::uint64_t version) {
-  return std::visit(
-      [&]<class E>(const E& one) -> stored_event<A> {
-        try {
-          const auto back = event_in<A>(frame_of<A>(event, version));
-          return {back, flaw_between(one, std::get<E>(back))};
-        } catch (const std::exception& reason) { return {event, flaw_of_reading<E>(reason)}; }
-      },
-      event);
+  const auto written = forget_type(event);
+  try {
+    stored_event<A> stored{event_in<A>(frame_of(A::category, version, written)), {}};
+    if (!(stored.event == event)) stored.flaw = flaw_between(written, forget_type(stored.event));
+    return stored;
+  } catch (const std::exception& reason) { return {event, flaw_of_reading(*written.type, reason)}; }
 }
 
 }  // namespace cairn::testkit::detail
