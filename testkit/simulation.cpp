@@ -7,6 +7,8 @@
 #include "simulated_storage.hpp"
 #include "stepped_engine.hpp"
 
+#include <boost/asio/io_context.hpp>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -143,7 +145,7 @@ private:
     drain_process();
     open_store();
     const auto commands = check_journal();
-    if (const auto wrong = domain_.check(settled(commands), *store_)) throw *wrong;
+    if (const auto wrong = check_history(domain_, settled(commands), *store_)) throw *wrong;
   }
 
   struct client {
@@ -427,7 +429,7 @@ private:
 
   void kill_an_aggregate() {
     const auto id = chance_.pick(names());
-    const address who{address::role::aggregate, stream_id(domain_.category(), id)};
+    const address who{address::role::aggregate, stream_id(domain_.aggregate().category, id)};
     if (!engine_->kill(who)) return;
     ++result_.figures.faults["killed aggregate"];
     killed_at_[id] = elapsed_;
@@ -508,10 +510,11 @@ private:
     one.deadline = options.deadline;
     what.latest_deadline = std::max(what.latest_deadline, options.deadline.value_or(timestamp::max()));
     trace([&] { return "client " + std::to_string(what.client) + " asks " + what.aggregate + ": " + text_of(what); });
-    domain_.attempt(*runtime_, what, std::move(options), io_.get_executor(),
-                    [this, number, process = process_, current = ++one.attempt](client_answer answer) {
-                      if (process == process_ && current == clients_[number].attempt) take(number, std::move(answer));
-                    });
+    const auto attempt = std::make_shared<pending_attempt>();
+    attempt->answer = [this, number, process = process_, current = ++one.attempt](client_answer answer) {
+      if (process == process_ && current == clients_[number].attempt) take(number, std::move(answer));
+    };
+    domain_.attempt(*runtime_, what, std::move(options), io_, attempt);
   }
 
   // Whether what the system says of an attempt can be true. What the aggregate itself says is the model's affair.
@@ -547,7 +550,7 @@ private:
   std::string text_of(const client_operation& what) const {
     if (what.is == client_operation::kind::look) return "its state";
     if (what.is == client_operation::kind::look_back) return "its state at version " + std::to_string(what.back_to.value);
-    return domain_.describe(what.command) + (what.command_id.empty() ? "" : ", " + what.command_id);
+    return describe(domain_.command(what.command)) + (what.command_id.empty() ? "" : ", " + what.command_id);
   }
 
   void take(std::size_t number, client_answer answer) {

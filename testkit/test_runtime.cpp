@@ -168,6 +168,9 @@ test_runtime::~test_runtime() = default;
 
 cairn::runtime& test_runtime::runtime() noexcept { return *self_->runtime; }
 boost::asio::io_context::executor_type test_runtime::executor() noexcept { return self_->io.get_executor(); }
+detail::receiver test_runtime::receive(std::shared_ptr<void> into, void (*take)(void* into, actors::operation& asked)) {
+  return {&self_->io, std::move(into), take};
+}
 
 bool test_runtime::step() { return self_->step(); }
 

@@ -277,6 +277,13 @@ boost::asio::awaitable<typename Maker::value_type> await(submission submit, acto
 }
 #endif
 
+/// A token of the testkit's: starts a call by itself, and makes its value of the operation. What it does is compiled once for all
+/// types of values.
+struct operation_token {
+  void (*start)(void* context, submission submit, actors::operation_ptr asked);
+  void* context;
+};
+
 /// Starts a call with a token. `Maker` makes its value.
 template <class Maker, class Token>
 auto call(submission submit, actors::operation_ptr asked, Token&& token) {
@@ -293,6 +300,8 @@ auto call(submission submit, actors::operation_ptr asked, Token&& token) {
 #else
     static_assert(never<Token>, "cairn: as_result is for coroutines, and this compiler has none for Asio");
 #endif
+  } else if constexpr (std::is_same_v<token_type, operation_token>) {
+    token.start(token.context, submit, std::move(asked));
   } else if constexpr (requires(typename Maker::value_type value) { value.code; }) {
     return initiate<with_code<Maker>>(submit, std::move(asked), std::forward<Token>(token));
   } else {

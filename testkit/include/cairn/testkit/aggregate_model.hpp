@@ -7,7 +7,6 @@
 #include <cairn/aggregate.hpp>
 #include <cairn/codec.hpp>
 #include <cairn/command_options.hpp>
-#include <cairn/msgpack.hpp>
 #include <cairn/testkit/detail/first_answers.hpp>
 #include <cairn/testkit/detail/through_bytes.hpp>
 #include <cairn/testkit/linearizability.hpp>
@@ -15,15 +14,18 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <unordered_map>
+#include <typeinfo>
 #include <unordered_set>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace cairn::inline v1::testkit {
 
@@ -89,21 +91,228 @@ using aggregate_operation = operation_record<aggregate_input<Commands...>, aggre
 
 namespace detail {
 
-/// Whether two commands are certainly the same: by ==, or else by their msgpack, or else not at all.
+/// What an aggregate decided, with its types forgotten.
+struct any_decision {
+  bool failed = false;  ///< decide threw
+  std::optional<std::string> rejected = {};
+  std::string result = {};  ///< msgpack
+  std::uint32_t events = 0;
+};
+
+/// Says whether the state behind a decision is wanted.
+using wants_state = std::function<bool(const any_decision&)>;
+
+/// An aggregate type with its type forgotten: what reports and the model need of its states.
+struct aggregate_kind {
+  std::string_view category;
+  comparable_codec state;  ///< `comes_back` is null where a state has nothing to lose
+  bool known_to_msgpack;
+  std::shared_ptr<void> (*make)();  ///< the state before the first event
+  any_value (*decode)(std::string_view bytes);
+  bool (*equal)(const void* left, const void* right);
+  void (*evolve)(void* state, const record_view& record);
+};
+
+/// A command type of an aggregate, with its type forgotten.
+struct command_kind {
+  const std::type_info* type;
+  pack_function pack;  ///< null where msgpack does not know it
+  /// Decides, and gives the state behind the events where it is wanted. Throws what the packing of a result throws.
+  any_value (*decide)(const void* state, const void* command, any_decision& made, const wants_state& wanted);
+  /// Whether decide throws, or decides events or a result that do not come back from their bytes.
+  bool (*fails)(const void* state, const void* command);
+  /// Whether two commands are certainly the same: by ==, or else by their msgpack, or else not at all.
+  bool (*same)(const void* left, const void* right);
+};
+
+struct any_command {
+  const command_kind* kind = nullptr;
+  const void* command = nullptr;
+};
+
+// Views of inputs and outputs, which live as long as those.
+
+struct input_view {
+  any_command command = {};  ///< none: a look
+  const std::string* command_id = nullptr;
+  expected_version expected = expected_version::any();
+  bool retried = false;
+};
+
+struct seen_view {
+  const void* state;
+  cairn::version version;
+};
+
+using output_view = std::variant<const accepted*, const rejected*, const conflict*, const not_stored*, seen_view>;
+
+struct operation_view {
+  operation_moments moments;
+  input_view input;
+  std::optional<output_view> output;
+};
+
+struct model_state {
+  any_value value;
+  version at;
+  first_answers answers = {};
+  std::size_t digest = 0;
+};
+
+/// The compiled part of aggregate_model, whose members say what these do.
+class model_core {
+public:
+  explicit model_core(const aggregate_kind& kind) : kind_(&kind) {}
+
+  /// For these operations only: remembers no id that only one of them has.
+  void expect_only(std::span<const operation_view> history);
+
+  model_state initial() const;
+  std::optional<model_state> step(const model_state& state, const input_view& input, const output_view* output) const;
+  bool equal(const model_state& left, const model_state& right) const;
+  bool only_reads(const input_view& input, const output_view* output) const;
+  bool hopeless(const model_state& state, const input_view& input, const output_view& output) const;
+  bool interchangeable(const input_view& left, const input_view& right) const;
+
+private:
+  void set_digest(model_state& state) const;
+  bool is_or_unknown(const output_view* output, const output_view& possible) const;
+  bool decide_fails(const model_state& state, const input_view& input) const;
+  bool remembers(const std::string& command_id) const;
+  std::optional<model_state> decide(const model_state& state, const input_view& asked, const output_view* output) const;
+
+  const aggregate_kind* kind_;
+  std::optional<std::unordered_set<std::string>> repeated_ids_;  // without a value: every id counts
+};
+
+linearization check_operations(const aggregate_kind& kind, std::span<const operation_view> history, check_options options);
+
+// --- the types to forget ---
+
+template <Aggregate A>
+const A& as_state(const void* state) {
+  return *static_cast<const A*>(state);
+}
+
+template <Aggregate A>
+inline constexpr aggregate_kind kind_of_aggregate{
+    A::category,
+    {&typeid(A), pack<A>, std::is_empty_v<A> ? nullptr : comes_back<A>},
+    known_to_msgpack<A>,
+    []() -> std::shared_ptr<void> { return std::make_shared<A>(); },
+    [](std::string_view bytes) -> any_value { return std::make_shared<const A>(codec<A>::decode(bytes)); },
+    [](const void* left, const void* right) { return as_state<A>(left) == as_state<A>(right); },
+    [](void* state, const record_view& record) { cairn::evolve(*static_cast<A*>(state), read_event<A>(record)); }};
+
+template <Aggregate A, class Decision>
+any_value take_decision(const A& state, const Decision& decision, any_decision& made, const wants_state& wanted) {
+  if (const auto* no = decision.rejected()) {
+    made.rejected = no->code;
+    return {};
+  }
+  if constexpr (!std::is_void_v<typename Decision::result_type>) cairn::detail::encode(made.result, decision.result());
+  const auto events = decision.events();
+  made.events = static_cast<std::uint32_t>(events.size());
+  if (events.empty() || !wanted(made)) return {};
+  auto next = std::make_shared<A>(state);
+  for (const auto& event : events) evolve(*next, event);
+  return next;
+}
+
+/// Reads back what a decision made. Throws where that is not possible.
+template <Aggregate A, class Decision>
+void read_back(const Decision& decision) {
+  using result_type = typename Decision::result_type;
+  if (decision.rejected()) return;
+  if constexpr (!std::is_void_v<result_type>) codec<result_type>::decode(bytes_of(decision.result()));
+  for (const auto& event : decision.events()) event_in<A>(frame_of<A>(event, 1));
+}
+
+template <Aggregate A, class Command>
+any_value decide_command(const void* before, const void* command, any_decision& made, const wants_state& wanted) {
+  const auto& state = as_state<A>(before);
+  using decision_type = std::remove_cvref_t<decltype(state.decide(std::declval<const Command&>()))>;
+  std::optional<decision_type> decision;
+  try {
+    decision.emplace(state.decide(*static_cast<const Command*>(command)));
+  } catch (...) {
+    made.failed = true;
+    return {};
+  }
+  return take_decision<A, decision_type>(state, *decision, made, wanted);
+}
+
+/// Whatever it throws, the runtime answers errc::decide_failed.
+template <Aggregate A, class Command>
+bool decide_fails(const void* state, const void* command) {
+  try {
+    const auto decision = as_state<A>(state).decide(*static_cast<const Command*>(command));
+    read_back<A, std::remove_cvref_t<decltype(decision)>>(decision);
+    return false;
+  } catch (...) { return true; }
+}
+
 template <class Command>
-bool same_command(const Command& left, const Command& right) {
+bool same_command([[maybe_unused]] const void* left, [[maybe_unused]] const void* right) {
   if constexpr (std::equality_comparable<Command>) {
-    return left == right;
+    return *static_cast<const Command*>(left) == *static_cast<const Command*>(right);
   } else if constexpr (std::is_empty_v<Command>) {
     return true;
   } else if constexpr (cairn::detail::has_fields<Command>) {
-    std::string bytes, others;
-    cairn::detail::encode(bytes, left);
-    cairn::detail::encode(others, right);
-    return bytes == others;
+    return bytes_of(*static_cast<const Command*>(left)) == bytes_of(*static_cast<const Command*>(right));
   } else {
     return false;
   }
+}
+
+template <class Command>
+constexpr pack_function pack_of_command() {
+  if constexpr (known_to_msgpack<Command>) {
+    return pack<Command>;
+  } else {
+    return nullptr;
+  }
+}
+
+template <Aggregate A, class Command>
+inline constexpr command_kind kind_of_command{&typeid(Command), pack_of_command<Command>(), decide_command<A, Command>,
+                                              decide_fails<A, Command>, same_command<Command>};
+
+template <Aggregate A, class... Commands>
+any_command as_any_command(const std::variant<Commands...>& command) {
+  static constexpr const command_kind* kinds[] = {&kind_of_command<A, Commands>...};
+  return {kinds[command.index()], std::visit([](const auto& one) -> const void* { return &one; }, command)};
+}
+
+template <Aggregate A, class... Commands>
+input_view view_of(const aggregate_input<Commands...>& input) {
+  const auto* asked = std::get_if<command_asked<Commands...>>(&input);
+  if (!asked) return {};
+  return {as_any_command<A>(asked->command), &asked->command_id, asked->expected, asked->retried};
+}
+
+template <Aggregate A>
+output_view view_of(const aggregate_output<A>& output) {
+  return std::visit(
+      []<class Output>(const Output& one) -> output_view {
+        if constexpr (std::is_same_v<Output, seen_state<A>>) {
+          return seen_view{&one.state, one.version};
+        } else {
+          return &one;
+        }
+      },
+      output);
+}
+
+template <Aggregate A, class... Commands>
+std::vector<operation_view> views_of(std::span<const aggregate_operation<A, Commands...>> operations) {
+  std::vector<operation_view> all;
+  all.reserve(operations.size());
+  for (const auto& one : operations) {
+    all.push_back({{one.called, one.returned, one.output.has_value()}, view_of<A, Commands...>(one.input), std::nullopt});
+    if (one.output) all.back().output = view_of<A>(*one.output);
+  }
+  return all;
 }
 
 }  // namespace detail
@@ -121,25 +330,20 @@ public:
 
   class state_type {
   public:
-    const A& value() const noexcept { return value_; }
-    version at() const noexcept { return at_; }
-    bool operator==(const state_type& other) const {
-      return digest_ == other.digest_ && at_ == other.at_ && value_ == other.value_ && answers_ == other.answers_;
-    }
+    const A& value() const noexcept { return detail::as_state<A>(state_.value.get()); }
+    version at() const noexcept { return state_.at; }
+    bool operator==(const state_type& other) const { return core().equal(state_, other.state_); }
 
   private:
     friend class aggregate_model;
+    explicit state_type(detail::model_state state) : state_(std::move(state)) {}
 
-    void digest() {
-      std::string bytes;
-      cairn::detail::encode(bytes, value_);
-      digest_ = detail::mix(std::hash<std::string>{}(bytes) + at_.value, answers_.digest());
+    static const detail::model_core& core() {
+      static const detail::model_core one(detail::kind_of_aggregate<A>);
+      return one;
     }
 
-    A value_;
-    version at_;
-    detail::first_answers answers_;
-    std::size_t digest_ = 0;
+    detail::model_state state_;
   };
 
   /// Remembers the first answer to every command id.
@@ -147,137 +351,42 @@ public:
 
   /// For this history only: remembers no id that only one of the operations has, because nobody asks for it again. Two orders of
   /// the same work then leave the same state more often, and less is tried.
-  explicit aggregate_model(std::span<const operation> history) : repeated_ids_(std::in_place) {
-    std::unordered_map<std::string_view, std::size_t> uses;
-    for (const auto& one : history) {
-      const auto* asked = std::get_if<command_type>(&one.input);
-      if (asked && !asked->command_id.empty() && ++uses[asked->command_id] == 2) repeated_ids_->insert(asked->command_id);
-    }
-  }
+  explicit aggregate_model(std::span<const operation> history) { core_.expect_only(detail::views_of<A, Commands...>(history)); }
 
-  state_type initial() const {
-    state_type state;
-    state.digest();
-    return state;
-  }
+  state_type initial() const { return state_type(core_.initial()); }
 
   /// In the runtime's order: a repeat gets the first answer, then the expected version counts, then the aggregate decides.
   std::optional<state_type> step(const state_type& state, const input_type& input, const output_type* output) const {
-    const auto stays_if = [&](bool possible) { return possible ? std::optional(state) : std::nullopt; };
-    if (const auto* nothing = output ? std::get_if<not_stored>(output) : nullptr) {
-      return stays_if(nothing->why != errc::decide_failed || decide_fails(state, input));
-    }
-    const auto* asked = std::get_if<command_type>(&input);
-    if (!asked) return stays_if(is_or_unknown(output, [&] { return seen_state<A>{state.value_, state.at_}; }));
-    if (const auto* first = state.answers_.find(asked->command_id)) {
-      return stays_if(is_or_unknown(output, [&] { return again(*first); }));
-    }
-    if (!asked->expected.admits(state.at_)) return stays_if(is_or_unknown(output, [&] { return conflict{state.at_}; }));
-    if (output && hopeless(state, input, *output)) return std::nullopt;
-    return std::visit([&](const auto& command) { return decide(state, *asked, command, output); }, asked->command);
+    const auto seen = view_of(output);
+    auto next = core_.step(state.state_, view_of(input), seen ? &*seen : nullptr);
+    return next ? std::optional(state_type(*std::move(next))) : std::nullopt;
   }
 
-  std::size_t hash(const state_type& state) const noexcept { return state.digest_; }
+  std::size_t hash(const state_type& state) const noexcept { return state.state_.digest; }
 
   /// Only a command that was accepted with events may change anything, and not where it says itself that it is a repeat.
   bool only_reads(const input_type& input, const output_type* output) const {
-    const auto* asked = std::get_if<command_type>(&input);
-    if (!asked) return true;
-    if (!output) return false;
-    const auto* yes = std::get_if<accepted>(output);
-    return !yes || yes->events == 0 || (yes->repeated && !asked->retried);
+    const auto seen = view_of(output);
+    return core_.only_reads(view_of(input), seen ? &*seen : nullptr);
   }
 
   /// Versions only grow, and first answers stay.
   bool hopeless(const state_type& state, const input_type& input, const output_type& output) const {
-    const auto* asked = std::get_if<command_type>(&input);
-    if (const auto* first = asked ? state.answers_.find(asked->command_id) : nullptr) {
-      return output != output_type(again(*first)) && !std::holds_alternative<not_stored>(output);
-    }
-    if (const auto* yes = std::get_if<accepted>(&output)) return yes->version < state.at_ + yes->events;
-    if (const auto* no = std::get_if<rejected>(&output)) return no->version < state.at_;
-    if (const auto* other = std::get_if<conflict>(&output)) return other->stands < state.at_;
-    if (const auto* seen = std::get_if<seen_state<A>>(&output)) return seen->version < state.at_;
-    return false;
+    return core_.hopeless(state.state_, view_of(input), *view_of(&output));
   }
 
   /// Equal commands that expect the same version, and whose ids nobody asks for again.
   bool interchangeable(const input_type& left, const input_type& right) const {
-    const auto* one = std::get_if<command_type>(&left);
-    const auto* other = std::get_if<command_type>(&right);
-    if (!one || !other) return !one && !other;
-    if (one->command.index() != other->command.index() || one->expected.required() != other->expected.required() ||
-        remembers(one->command_id) || remembers(other->command_id)) {
-      return false;
-    }
-    return std::visit(
-        [&]<class Command>(const Command& command) { return detail::same_command(command, std::get<Command>(other->command)); },
-        one->command);
+    return core_.interchangeable(view_of(left), view_of(right));
   }
 
 private:
-  /// Whether the aggregate throws at what is asked, or decides events or a result that do not come back from their bytes.
-  bool decide_fails(const state_type& state, const input_type& input) const {
-    const auto* asked = std::get_if<command_type>(&input);
-    if (!asked || state.answers_.find(asked->command_id) || !asked->expected.admits(state.at_)) return false;
-    try {
-      std::visit(
-          [&](const auto& command) {
-            const auto decision = state.value_.decide(command);
-            using result_type = typename std::remove_cvref_t<decltype(decision)>::result_type;
-            if (decision.rejected()) return;
-            if constexpr (!std::is_void_v<result_type>) codec<result_type>::decode(detail::bytes_of(decision.result()));
-            for (const auto& event : decision.events()) detail::event_in<A>(detail::frame_of<A>(event, 1));
-          },
-          asked->command);
-      return false;
-    } catch (...) { return true; }  // whatever it is: the runtime answers errc::decide_failed
+  static detail::input_view view_of(const input_type& input) { return detail::view_of<A, Commands...>(input); }
+  static std::optional<detail::output_view> view_of(const output_type* output) {
+    return output ? std::optional(detail::view_of<A>(*output)) : std::nullopt;
   }
 
-  template <class Make>
-  static bool is_or_unknown(const output_type* output, Make make) {
-    return !output || *output == output_type(make());
-  }
-
-  static accepted again(const detail::first_answer& first) { return {first.last, first.events, true, first.result}; }
-
-  bool remembers(const std::string& command_id) const {
-    return !command_id.empty() && (!repeated_ids_ || repeated_ids_->contains(command_id));
-  }
-
-  template <class Command>
-  std::optional<state_type> decide(const state_type& state, const command_type& asked, const Command& command,
-                                   const output_type* output) const {
-    using decision_type = std::remove_cvref_t<decltype(state.value_.decide(command))>;
-    const auto stays_if = [&](bool possible) { return possible ? std::optional(state) : std::nullopt; };
-    std::optional<decision_type> decision;
-    try {
-      decision.emplace(state.value_.decide(command));
-    } catch (...) { return stays_if(!output); }  // errc::decide_failed, which is a not_stored
-    if (const auto* no = decision->rejected()) {
-      return stays_if(is_or_unknown(output, [&] { return rejected{no->code, state.at_}; }));
-    }
-    accepted answer{state.at_, 0, false, {}};
-    if constexpr (!std::is_void_v<typename decision_type::result_type>) cairn::detail::encode(answer.result, decision->result());
-    const auto events = std::as_const(*decision).events();
-    if (events.empty()) return stays_if(is_or_unknown(output, [&] { return answer; }));
-
-    answer.events = static_cast<std::uint32_t>(events.size());
-    answer.version = state.at_ + answer.events;
-    const auto* told = output ? std::get_if<accepted>(output) : nullptr;
-    answer.repeated = told && told->repeated && asked.retried;  // an earlier attempt did it, the last one was told
-    if (output && (!told || *told != answer)) return std::nullopt;
-    state_type next = state;
-    for (const auto& event : events) evolve(next.value_, event);
-    next.at_ = answer.version;
-    if (remembers(asked.command_id)) {
-      next.answers_.remember({asked.command_id, answer.version, answer.events, std::move(answer.result)});
-    }
-    next.digest();
-    return next;
-  }
-
-  std::optional<std::unordered_set<std::string>> repeated_ids_;  // without a value: every id counts
+  detail::model_core core_{detail::kind_of_aggregate<A>};
 };
 
 /// Checks the history of one aggregate: all operations that anybody asked of it, since before its first event.
@@ -285,8 +394,8 @@ private:
 template <Aggregate A, class... Commands>
 linearization check_aggregate(std::type_identity_t<std::span<const aggregate_operation<A, Commands...>>> history,
                               check_options options = {}) {
-  const aggregate_model<A, Commands...> model(history);
-  return check_linearizable(model, history, options);
+  static_assert(std::equality_comparable<A> && (CommandOf<Commands, A> && ...));
+  return detail::check_operations(detail::kind_of_aggregate<A>, detail::views_of<A, Commands...>(history), options);
 }
 
 }  // namespace cairn::testkit

@@ -15,13 +15,11 @@
 // Names stand in this order, without white space between: the same history is the same bytes.
 #pragma once
 
+#include <cairn/error.hpp>
 #include <cairn/testkit/aggregate_model.hpp>
-#include <cairn/testkit/detail/json_text.hpp>
-#include <cairn/utf8.hpp>
 
-#include <algorithm>
-#include <cstddef>
-#include <span>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -29,75 +27,21 @@
 namespace cairn::inline v1::testkit {
 
 /// `text` as a string of JSON, with its quotes; where it is not UTF-8, its bytes as {"base64":"…"}, so that two never become one.
-inline std::string json_string(std::string_view text) {
-  return is_utf8(text) ? detail::quoted_text(text) : detail::bytes_text(text);
-}
+std::string json_string(std::string_view text);
 
 /// The enumerator's name, as it stands in cairn/error.hpp.
-inline std::string_view name_of(errc code) noexcept {
-  switch (code) {
-  case errc::version_conflict: return "version_conflict";
-  case errc::overloaded: return "overloaded";
-  case errc::deadline_passed: return "deadline_passed";
-  case errc::timed_out: return "timed_out";
-  case errc::journal_unavailable: return "journal_unavailable";
-  case errc::corrupt_record: return "corrupt_record";
-  case errc::unknown_event: return "unknown_event";
-  case errc::decide_failed: return "decide_failed";
-  case errc::recovery_failed: return "recovery_failed";
-  case errc::draining: return "draining";
-  case errc::abandoned: return "abandoned";
-  case errc::invalid_argument: return "invalid_argument";
-  case errc::fenced: return "fenced";
-  case errc::store_in_use: return "store_in_use";
-  case errc::unknown_format: return "unknown_format";
-  case errc::corrupt_store: return "corrupt_store";
-  case errc::command_id_reused: return "command_id_reused";
-  case errc::cancelled: return "cancelled";
-  case errc::cancelled_in_doubt: return "cancelled_in_doubt";
-  }
-  return "unknown";
-}
+std::string_view name_of(errc code) noexcept;
 
 namespace detail {
 
-template <class... Commands, class Format>
-std::string json_of_input(const aggregate_input<Commands...>& input, const Format& format) {
-  const auto* asked = std::get_if<command_asked<Commands...>>(&input);
-  if (!asked) return R"({"look":true})";
-  const auto expected = asked->expected.required();
-  return std::visit(
-      [&](const auto& command) {
-        return R"({"command":)" + json_string(format.name_of(command)) + R"(,"data":)" + std::string(format.json_of(command)) +
-               R"(,"command_id":)" + json_string(asked->command_id) + R"(,"expected":)" +
-               (expected ? std::to_string(expected->value) : "null") + R"(,"retried":)" + (asked->retried ? "true}" : "false}");
-      },
-      asked->command);
-}
+// The parts of a line. What only the caller knows is JSON already.
 
-template <class Format>
-std::string json_of_output(const accepted& output, const Format&) {
-  return R"({"accepted":{"version":)" + std::to_string(output.version.value) + R"(,"events":)" + std::to_string(output.events) +
-         R"(,"repeated":)" + (output.repeated ? "true}}" : "false}}");
-}
-template <class Format>
-std::string json_of_output(const rejected& output, const Format&) {
-  return R"({"rejected":{"reason":)" + json_string(output.reason) + R"(,"version":)" + std::to_string(output.version.value) +
-         "}}";
-}
-template <class Format>
-std::string json_of_output(const conflict& output, const Format&) {
-  return R"({"conflict":{"stands":)" + std::to_string(output.stands.value) + "}}";
-}
-template <class Format>
-std::string json_of_output(const not_stored& output, const Format&) {
-  return R"({"not_stored":)" + json_string(testkit::name_of(output.why)) + "}";
-}
-template <Aggregate A, class Format>
-std::string json_of_output(const seen_state<A>& output, const Format& format) {
-  return R"({"seen":{"version":)" + std::to_string(output.version.value) + R"(,"state":)" +
-         std::string(format.json_of(output.state)) + "}}";
-}
+/// `name` and `data` are those of a command; `input` must be one.
+std::string json_of_command(const input_view& input, std::string_view name, std::string_view data);
+/// `state` is that of a look, where the output is one.
+std::string json_of_output(const output_view& output, std::string_view state);
+std::string json_of_operation(std::uint64_t client, std::string_view aggregate, const operation_moments& moments,
+                              std::string_view input, std::string_view output);
 
 }  // namespace detail
 
@@ -113,17 +57,23 @@ std::string json_line(std::string_view aggregate,
                       const operation_record<std::variant<state_asked, command_asked<Commands...>>,
                                              std::variant<accepted, rejected, conflict, not_stored, seen_state<A>>>& operation,
                       const Format& format) {
-  std::string line = R"({"client":)" + std::to_string(operation.client) + R"(,"aggregate":)" + json_string(aggregate);
-  line += R"(,"call":)" + std::to_string(operation.called);
-  line += R"(,"return":)" + (operation.returned ? std::to_string(*operation.returned) : "null");
-  line += R"(,"input":)" + detail::json_of_input<Commands...>(operation.input, format);
-  line += R"(,"output":)";
-  if (operation.output) {
-    line += std::visit([&](const auto& output) { return detail::json_of_output(output, format); }, *operation.output);
-  } else {
-    line += "null";
+  std::string input = R"({"look":true})";
+  if (const auto* asked = std::get_if<command_asked<Commands...>>(&operation.input)) {
+    input = std::visit(
+        [&](const auto& command) {
+          return detail::json_of_command(detail::view_of<A, Commands...>(operation.input), format.name_of(command),
+                                         std::string(format.json_of(command)));
+        },
+        asked->command);
   }
-  return line + "}\n";
+  std::string output = "null";
+  if (operation.output) {
+    const auto* seen = std::get_if<seen_state<A>>(&*operation.output);
+    output = detail::json_of_output(detail::view_of<A>(*operation.output),
+                                    seen ? std::string(format.json_of(seen->state)) : std::string());
+  }
+  return detail::json_of_operation(operation.client, aggregate,
+                                   {operation.called, operation.returned, operation.output.has_value()}, input, output);
 }
 
 /// The lines of all operations of one aggregate, in the order in which they are given. As json_line().

@@ -9,17 +9,14 @@
 // Knows nothing of aggregates, actors or time: see aggregate_model.hpp for the model of an aggregate.
 #pragma once
 
-#include <cairn/error.hpp>
-
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -93,341 +90,101 @@ struct linearization {
 
 namespace detail {
 
-using bits = std::vector<std::uint64_t>;
+/// A value whose type is forgotten: of a model's state, or of an aggregate's. Null where there is none.
+using any_value = std::shared_ptr<const void>;
 
-inline bits bits_for(std::size_t count) { return bits((count + 63) / 64); }
-inline bool has(const bits& set, std::size_t number) { return (set[number / 64] >> (number % 64) & 1) != 0; }
-inline void flip(bits& set, std::size_t number) { set[number / 64] ^= std::uint64_t{1} << (number % 64); }
-inline bool is_part_of(const bits& part, const bits& whole) {
-  return std::equal(part.begin(), part.end(), whole.begin(), [](auto some, auto all) { return (some & ~all) == 0; });
-}
-
-inline std::size_t mix(std::size_t hash, std::size_t more) {
-  hash = (hash ^ more) * 0x9e3779b97f4a7c15ULL;
-  return hash ^ hash >> 32;
-}
-
-/// Numbers in a given order, any of which can be taken out and, in the reverse order of taking, put back.
-class shrinking_list {
-public:
-  explicit shrinking_list(const std::vector<std::size_t>& order)
-      : next_(order.size() + 1, order.size()), before_(order.size() + 1, order.size()) {
-    auto last = end();
-    for (const auto number : order) {
-      before_[number] = std::exchange(last, number);
-      next_[before_[number]] = number;
-    }
-    before_[end()] = last;
-  }
-
-  std::size_t end() const { return next_.size() - 1; }
-  std::size_t first() const { return next_[end()]; }
-  std::size_t after(std::size_t number) const { return next_[number]; }
-  void take_out(std::size_t number) {
-    next_[before_[number]] = next_[number];
-    before_[next_[number]] = before_[number];
-  }
-  void put_back(std::size_t number) { next_[before_[number]] = before_[next_[number]] = number; }
-
-private:
-  std::vector<std::size_t> next_;
-  std::vector<std::size_t> before_;
+/// When an operation was, and whether it has an output.
+struct operation_moments {
+  std::int64_t called;
+  std::optional<std::int64_t> returned;
+  bool has_output;
 };
 
-/// The places of a history's known or unknown operations, by when they were called.
-template <class Operation>
-std::vector<std::size_t> by_call(std::span<const Operation> operations, bool known) {
-  std::vector<std::size_t> places;
-  for (std::size_t place = 0; place < operations.size(); ++place) {
-    const auto& operation = operations[place];
-    if (operation.returned.has_value() != operation.output.has_value()) {
-      throw error(errc::invalid_argument,
-                  "operation " + std::to_string(place) + " has one of return and output without the other");
-    }
-    if (operation.known() && *operation.returned < operation.called) {
-      throw error(errc::invalid_argument, "operation " + std::to_string(place) + " returned before it was called");
-    }
-    if (operation.known() == known) places.push_back(place);
-  }
-  std::ranges::stable_sort(places, {}, [&](std::size_t place) { return operations[place].called; });
-  return places;
+/// A history beside its model, with their types forgotten. An operation is named by its place in the history.
+/// The members are those of the model: see LinearizableModel.
+class any_history {
+public:
+  virtual ~any_history() = default;
+
+  virtual any_value initial() const = 0;
+  virtual any_value step(const void* state, std::size_t place) const = 0;
+  virtual bool equal(const void* left, const void* right) const = 0;
+  virtual std::size_t hash(const void* state) const = 0;
+  virtual bool only_reads(std::size_t place) const = 0;
+  virtual bool hopeless(const void* state, std::size_t place) const = 0;
+  virtual bool interchangeable(std::size_t left, std::size_t right) const = 0;
+};
+
+/// As check_linearizable(), of a history with an operation for each of `moments`.
+linearization search_order(const any_history& history, std::span<const operation_moments> moments, check_options options);
+
+/// As explain(), of so many operations, where `line` describes the one at a place.
+std::string explain_order(const linearization& found, std::size_t operations,
+                          const std::function<std::string(std::size_t)>& line);
+/// A line of it: "  client 1, 3 to 5: ".
+std::string client_and_moments(std::uint64_t client, std::int64_t called, std::optional<std::int64_t> returned);
+
+template <class Input, class Output>
+std::vector<operation_moments> moments_of(std::span<const operation_record<Input, Output>> operations) {
+  std::vector<operation_moments> all;
+  all.reserve(operations.size());
+  for (const auto& one : operations) all.push_back({one.called, one.returned, one.output.has_value()});
+  return all;
 }
 
 template <LinearizableModel M>
-class linearization_search {
+class history_of final : public any_history {
   using state_type = typename M::state_type;
   using operation = operation_of<M>;
-  static constexpr auto nothing = static_cast<std::size_t>(-1);
-
-  // Known operations are numbered by when they were called, and so are the unknown ones, apart from them.
-
-  /// A state that can be reached with the same known operations, and the unknown ones that it takes.
-  struct variant {
-    state_type state;
-    bits used;
-    std::size_t from = nothing;  // the variant before its last unknown operation
-    std::size_t last = nothing;
-  };
-  /// The way on after some known operations. Each may come next from each variant; the variants are found as they are needed,
-  /// those with fewer unknown operations first.
-  struct frame {
-    std::size_t placed;                // the known operation that led here
-    std::vector<std::size_t> choices;  // known operations that may come next
-    std::vector<variant> variants;
-    std::size_t current = 0;
-    std::size_t tried = 0;  // of the choices, from the current variant
-    bool settled = false;   // a read comes next from the current variant, and nothing else needs to be tried
-  };
-  struct configuration {
-    bits placed;
-    state_type state;
-    std::size_t hash;
-    bool operator==(const configuration& other) const {
-      return hash == other.hash && placed == other.placed && state == other.state;
-    }
-  };
-  struct configuration_hash {
-    std::size_t operator()(const configuration& one) const noexcept { return one.hash; }
-  };
 
 public:
-  linearization_search(const M& model, std::span<const operation> operations, check_options options)
-      : model_(model), operations_(operations), options_(options), known_(by_call(operations, true)),
-        unknown_(by_call(operations, false)), open_by_call_(numbers(known_.size())), open_by_return_(by_return()),
-        placed_(bits_for(known_.size())) {
-    for (std::size_t number = 0; number < known_.size(); ++number) reads_.push_back(only_reads(known(number)));
-    std::erase_if(unknown_, [this](std::size_t place) { return only_reads(operations_[place]); });
-    for (std::size_t number = 0; number < unknown_.size(); ++number) twin_before_.push_back(find_twin_before(number));
+  history_of(const M& model, std::span<const operation> operations) : model_(model), operations_(operations) {}
+
+  any_value initial() const override { return std::make_shared<const state_type>(model_.initial()); }
+  any_value step(const void* state, std::size_t place) const override {
+    const auto& one = operations_[place];
+    auto next = model_.step(as_state(state), one.input, output_of(one));
+    return next ? std::make_shared<const state_type>(*std::move(next)) : any_value();
+  }
+  bool equal(const void* left, const void* right) const override { return as_state(left) == as_state(right); }
+  std::size_t hash(const void* state) const override { return static_cast<std::size_t>(model_.hash(as_state(state))); }
+
+  bool only_reads(std::size_t place) const override {
+    const auto& one = operations_[place];
+    if constexpr (requires { model_.only_reads(one.input, output_of(one)); }) {
+      return model_.only_reads(one.input, output_of(one));
+    } else {
+      return false;
+    }
   }
 
-  linearization run() {
-    push(nothing, choices_now(), model_.initial(), bits_for(unknown_.size()));
-    while (!frames_.back().choices.empty()) {
-      auto& top = frames_.back();
-      if (steps_ >= options_.steps_max) return conclude(linearizability::undecided);
-      if (top.current == top.variants.size()) {
-        note(top.choices);
-        if (frames_.size() == 1) return conclude(linearizability::not_linearizable);
-        unplace(top.placed);
-        frames_.pop_back();
-      } else if (top.tried < top.choices.size()) {
-        try_known(top);
-      } else {
-        if (!top.settled) try_unknown(top);
-        ++top.current;
-        top.tried = 0;
-        top.settled = false;
-      }
+  bool hopeless(const void* state, std::size_t place) const override {
+    const auto& one = operations_[place];
+    if constexpr (requires { model_.hopeless(as_state(state), one.input, *one.output); }) {
+      return model_.hopeless(as_state(state), one.input, *one.output);
+    } else {
+      return false;
     }
-    return {linearizability::linearizable, order(), {}, steps_};
+  }
+
+  bool interchangeable(std::size_t left, std::size_t right) const override {
+    const auto& one = operations_[left].input;
+    const auto& other = operations_[right].input;
+    if constexpr (requires { model_.interchangeable(one, other); }) {
+      return model_.interchangeable(one, other);
+    } else if constexpr (std::equality_comparable<typename M::input_type>) {
+      return one == other;
+    } else {
+      return false;
+    }
   }
 
 private:
-  // -- the operations
-
-  static std::vector<std::size_t> numbers(std::size_t count) {
-    std::vector<std::size_t> all(count);
-    std::iota(all.begin(), all.end(), std::size_t{0});
-    return all;
-  }
-
-  const operation& known(std::size_t number) const { return operations_[known_[number]]; }
-  const operation& unknown(std::size_t number) const { return operations_[unknown_[number]]; }
-
-  std::vector<std::size_t> by_return() const {
-    auto all = numbers(known_.size());
-    std::ranges::stable_sort(all, {}, [this](std::size_t number) { return *known(number).returned; });
-    return all;
-  }
-
-  bool only_reads(const operation& one) const {
-    if constexpr (requires { model_.only_reads(one.input, static_cast<const typename M::output_type*>(nullptr)); }) {
-      return model_.only_reads(one.input, one.output ? &*one.output : nullptr);
-    } else {
-      return false;
-    }
-  }
-
-  bool interchangeable(const operation& left, const operation& right) const {
-    if constexpr (requires { model_.interchangeable(left.input, right.input); }) {
-      return model_.interchangeable(left.input, right.input);
-    } else if constexpr (std::equality_comparable<typename M::input_type>) {
-      return left.input == right.input;
-    } else {
-      return false;
-    }
-  }
-
-  std::size_t find_twin_before(std::size_t number) const {
-    for (auto before = number; before-- > 0;) {
-      if (interchangeable(unknown(before), unknown(number))) return before;
-    }
-    return nothing;
-  }
-
-  std::optional<state_type> step(const state_type& from, const operation& one) {
-    ++steps_;
-    return model_.step(from, one.input, one.output ? &*one.output : nullptr);
-  }
-
-  // -- where the search stands
-
-  void place(std::size_t number) {
-    flip(placed_, number);
-    open_by_call_.take_out(number);
-    open_by_return_.take_out(number);
-  }
-  void unplace(std::size_t number) {
-    open_by_return_.put_back(number);
-    open_by_call_.put_back(number);
-    flip(placed_, number);
-  }
-
-  /// Until when an operation must have been called to come next: the first return that is still to come.
-  std::int64_t called_until() const { return *known(open_by_return_.first()).returned; }
-
-  /// The known operations that may come next: reads first, then those that returned first. Empty where all are placed.
-  std::vector<std::size_t> choices_now() const {
-    std::vector<std::size_t> choices;
-    for (auto number = open_by_call_.first(); number != open_by_call_.end(); number = open_by_call_.after(number)) {
-      if (known(number).called > called_until()) break;
-      choices.push_back(number);
-    }
-    std::ranges::stable_sort(choices, {},
-                             [this](std::size_t number) { return std::pair(!reads_[number], *known(number).returned); });
-    return choices;
-  }
-
-  std::vector<std::size_t> hopeless(const state_type& state, const std::vector<std::size_t>& choices) const {
-    std::vector<std::size_t> found;
-    for (const auto number : choices) {
-      if constexpr (requires { model_.hopeless(state, known(number).input, *known(number).output); }) {
-        if (model_.hopeless(state, known(number).input, *known(number).output)) found.push_back(number);
-      }
-    }
-    return found;
-  }
-
-  /// The placed known operations, short: nearly always all up to some number, and some of the next few.
-  bits placed_key() const {
-    const auto start = std::min(open_by_call_.first() / 64, placed_.size());
-    bits key{start};
-    key.insert(key.end(), placed_.begin() + static_cast<std::ptrdiff_t>(start), placed_.end());
-    while (key.size() > 1 && key.back() == 0) key.pop_back();
-    return key;
-  }
-
-  /// Whether the present known operations were never placed before with this state and no other unknown operations than these.
-  /// Whatever follows with these unknown operations used up would follow with fewer of them used up.
-  bool first_visit(const state_type& state, const bits& used) {
-    configuration here{placed_key(), state, static_cast<std::size_t>(model_.hash(state))};
-    for (const auto word : here.placed) here.hash = mix(here.hash, word);
-    auto& visits = visited_[std::move(here)];
-    if (std::ranges::any_of(visits, [&](const bits& before) { return is_part_of(before, used); })) return false;
-    std::erase_if(visits, [&](const bits& before) { return is_part_of(used, before); });
-    visits.push_back(used);
-    return true;
-  }
-
-  // -- its moves
-
-  void push(std::size_t placed, std::vector<std::size_t> choices, state_type state, bits used) {
-    frames_.push_back({placed, std::move(choices), {}});
-    frames_.back().variants.push_back({std::move(state), std::move(used)});
-  }
-
-  void try_known(frame& top) {
-    const auto number = top.choices[top.tried++];
-    const auto& from = top.variants[top.current];
-    auto state = step(from.state, known(number));
-    if (!state) return;
-    if (reads_[number]) {
-      // Any order that goes on from here goes on as well with this read first: it changes nothing for the others.
-      top.settled = true;
-      top.tried = top.choices.size();
-    }
-    place(number);
-    auto choices = choices_now();
-    const auto lost = hopeless(*state, choices);
-    if (!lost.empty()) note(lost, number);
-    if (lost.empty() && first_visit(*state, from.used)) {
-      auto used = from.used;
-      push(number, std::move(choices), std::move(*state), std::move(used));
-    } else {
-      unplace(number);
-    }
-  }
-
-  void try_unknown(frame& top) {
-    for (std::size_t number = 0; number < unknown_.size(); ++number) {
-      const auto& from = top.variants[top.current];
-      if (unknown(number).called > called_until()) break;
-      // Of interchangeable ones the first called comes first: it could stand wherever a later one can.
-      if (has(from.used, number) || (twin_before_[number] != nothing && !has(from.used, twin_before_[number]))) continue;
-      auto state = step(from.state, unknown(number));
-      if (!state || *state == from.state || !hopeless(*state, top.choices).empty()) continue;
-      auto used = from.used;
-      flip(used, number);
-      if (first_visit(*state, used)) top.variants.push_back({std::move(*state), std::move(used), top.current, number});
-    }
-  }
-
-  // -- what it tells
-
-  /// Appends the unknown operations that lead to the current variant of a frame.
-  void add_unknown(std::vector<std::size_t>& order, const frame& of) const {
-    const auto start = static_cast<std::ptrdiff_t>(order.size());
-    for (auto at = of.current; of.variants[at].last != nothing; at = of.variants[at].from) {
-      order.push_back(unknown_[of.variants[at].last]);
-    }
-    std::reverse(order.begin() + start, order.end());
-  }
-
-  std::vector<std::size_t> order() const {
-    std::vector<std::size_t> all;
-    for (std::size_t depth = 0; depth + 1 < frames_.size(); ++depth) {
-      add_unknown(all, frames_[depth]);
-      all.push_back(known_[frames_[depth + 1].placed]);
-    }
-    return all;
-  }
-
-  /// Keeps the present order, with `more` at its end, if it is the longest so far; `blocked` says why it does not go on.
-  void note(const std::vector<std::size_t>& blocked, std::size_t more = nothing) {
-    const auto length = frames_.size() + (more == nothing ? 0 : 1);  // the root counts, so the first is always kept
-    if (length <= longest_) return;
-    longest_ = length;
-    best_.order = order();
-    if (more != nothing) {
-      add_unknown(best_.order, frames_.back());
-      best_.order.push_back(known_[more]);
-    }
-    best_.blocked.clear();
-    for (const auto number : blocked) best_.blocked.push_back(known_[number]);
-  }
-
-  linearization conclude(linearizability verdict) {
-    note(frames_.back().choices);
-    best_.verdict = verdict;
-    best_.steps = steps_;
-    return std::move(best_);
-  }
+  static const state_type& as_state(const void* state) { return *static_cast<const state_type*>(state); }
+  static const typename M::output_type* output_of(const operation& one) { return one.output ? &*one.output : nullptr; }
 
   const M& model_;
   std::span<const operation> operations_;
-  check_options options_;
-  std::vector<std::size_t> known_;    // places in the history
-  std::vector<std::size_t> unknown_;  // likewise, without those that only read: they explain nothing
-  std::vector<bool> reads_;
-  std::vector<std::size_t> twin_before_;  // of an unknown operation: the one called last before it that is interchangeable
-  shrinking_list open_by_call_;           // known operations not yet placed
-  shrinking_list open_by_return_;
-  bits placed_;
-  std::vector<frame> frames_;
-  std::unordered_map<configuration, std::vector<bits>, configuration_hash> visited_;  // with which unknown operations
-  std::uint64_t steps_ = 0;
-  linearization best_;
-  std::size_t longest_ = 0;
 };
 
 }  // namespace detail
@@ -439,30 +196,17 @@ private:
 /// before it was called; and what the model throws. Many threads may check at once, also with one model if its members allow it.
 template <LinearizableModel M>
 linearization check_linearizable(const M& model, std::span<const operation_of<M>> operations, check_options options = {}) {
-  return detail::linearization_search<M>(model, operations, options).run();
+  return detail::search_order(detail::history_of<M>(model, operations), detail::moments_of(operations), options);
 }
 
 /// What was found, for people: where no order was found, the end of the longest one and what could not follow, a line each.
 /// `describe(operation)` gives the text of an operation's input and output.
 template <class Operations, class Describe>
 std::string explain(const linearization& found, const Operations& operations, Describe describe) {
-  constexpr std::size_t shown_max = 12;
-  const auto line = [&](std::size_t place) {
+  return detail::explain_order(found, operations.size(), [&](std::size_t place) {
     const auto& one = operations[place];
-    return "  client " + std::to_string(one.client) + ", " + std::to_string(one.called) + " to " +
-           (one.returned ? std::to_string(*one.returned) : "?") + ": " + std::string(describe(one)) + "\n";
-  };
-  const auto counted = std::to_string(found.order.size()) + " of " + std::to_string(operations.size()) +
-                       " operations in order, " + std::to_string(found.steps) + " steps";
-  if (found) return "linearizable: " + counted + "\n";
-  std::string text = (found.verdict == linearizability::undecided ? "undecided, given up: " : "not linearizable: ") + counted +
-                     "; the longest order";
-  const auto hidden = found.order.size() - std::min(found.order.size(), shown_max);
-  text += hidden > 0 ? " ends with\n" : " is\n";
-  for (auto place = hidden; place < found.order.size(); ++place) text += line(found.order[place]);
-  text += "and of these, none could be next, or one could never follow:\n";
-  for (const auto place : found.blocked) text += line(place);
-  return text;
+    return detail::client_and_moments(one.client, one.called, one.returned) + std::string(describe(one));
+  });
 }
 
 }  // namespace cairn::testkit

@@ -23,20 +23,16 @@
 // - once nothing fails any more, all is answered.
 #pragma once
 
-#include <cairn/msgpack.hpp>
 #include <cairn/runtime.hpp>
 #include <cairn/testkit/aggregate_model.hpp>
-#include <cairn/testkit/detail/json_text.hpp>
+#include <cairn/testkit/detail/receiver.hpp>
 #include <cairn/testkit/detail/simulation_core.hpp>
 #include <cairn/testkit/detail/through_bytes.hpp>
-#include <cairn/testkit/detail/type_name.hpp>
-#include <cairn/testkit/history.hpp>
 #include <cairn/testkit/random.hpp>
 #include <cairn/testkit/simulation.hpp>
 
-#include <boost/asio/bind_executor.hpp>
-
-#include <map>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -47,208 +43,59 @@
 namespace cairn::inline v1::testkit {
 namespace detail {
 
-/// How histories show commands and states.
-struct history_format {
-  template <class T>
-  std::string json_of(const T& value) const {
-    if constexpr (known_to_msgpack<T>) {
-      return detail::json_of(value);
-    } else {
-      return "null";
-    }
-  }
-  /// Without its namespaces.
-  template <class Command>
-  std::string name_of(const Command&) const {
-    const auto name = type_name<Command>();
-    return name.substr(name.rfind(':') + 1);
-  }
-};
+template <class Result>
+void receive_answer(void* attempt, actors::operation& asked) {
+  auto given = cairn::detail::answer_maker<Result>::make(asked);
+  auto& told = static_cast<pending_attempt*>(attempt)->told;
+  if constexpr (!std::is_void_v<Result>) told.result = bytes_of(given.result);
+  take_answer(told,
+              {given.version, given.events, given.repeated, std::move(given.rejected), given.code, std::move(given.detail)});
+}
+
+template <Aggregate A>
+void receive_state(void* attempt, actors::operation& asked) {
+  auto found = cairn::detail::state_maker<A>::make(asked);
+  auto& told = static_cast<pending_attempt*>(attempt)->told;
+  told.code = found.code;
+  told.detail = std::move(found.detail);
+  told.version = found.version;
+  told.state = bytes_of(found.state);
+}
 
 template <Aggregate A, class Workload, class Commands>
 class domain_of;
 
 template <Aggregate A, class Workload, class... Commands>
 class domain_of<A, Workload, std::variant<Commands...>> final : public simulated_domain {
-  using operation = aggregate_operation<A, Commands...>;
-
 public:
   explicit domain_of(const Workload& workload) : workload_(workload) { (require_command<A, Commands>(), ...); }
 
-  std::string_view category() const override { return A::category; }
+  const aggregate_kind& aggregate() const override { return kind_of_aggregate<A>; }
 
   std::size_t make_command(random& chance) override {
     commands_.push_back(workload_(chance));
     return commands_.size() - 1;
   }
 
-  std::string describe(std::size_t command) const override {
-    return std::visit([](const auto& one) { return shown_command(one); }, commands_[command]);
-  }
+  any_command command(std::size_t number) const override { return as_any_command<A>(commands_[number]); }
 
-  void attempt(cairn::runtime& runtime, const client_operation& what, command_options options, executor run_on,
-               answer_function answer) override {
-    const auto seen = [answer](boost::system::error_code code, versioned<A> found) {
-      client_answer told;
-      told.code = static_cast<errc>(code.value());
-      told.detail = std::move(found.detail);
-      told.version = found.version;
-      told.state = bytes_of(found.state);
-      answer(std::move(told));
-    };
+  void attempt(cairn::runtime& runtime, const client_operation& what, command_options options, boost::asio::io_context& run_on,
+               std::shared_ptr<pending_attempt> attempt) override {
+    receiver one{&run_on, std::move(attempt), receive_state<A>, answer_attempt};
     switch (what.is) {
-    case client_operation::kind::look: return runtime.state<A>(what.aggregate, boost::asio::bind_executor(run_on, seen));
-    case client_operation::kind::look_back:
-      return runtime.state_at<A>(what.aggregate, what.back_to, boost::asio::bind_executor(run_on, seen));
+    case client_operation::kind::look: return runtime.state<A>(what.aggregate, one.token());
+    case client_operation::kind::look_back: return runtime.state_at<A>(what.aggregate, what.back_to, one.token());
     case client_operation::kind::command: break;
     }
     std::visit(
-        [&](const auto& command) {
-          runtime.ask<A>(what.aggregate, command, std::move(options),
-                         boost::asio::bind_executor(run_on, [answer](boost::system::error_code code, auto given) {
-                           answer(told_by(code, std::move(given)));
-                         }));
+        [&]<class Command>(const Command& command) {
+          one.take = receive_answer<actors::result_of<A, Command>>;
+          runtime.ask<A>(what.aggregate, command, std::move(options), one.token());
         },
         commands_[what.command]);
   }
 
-  std::optional<broken_promise> check(const std::vector<client_operation>& history, const journal& store) const override {
-    for (const auto& [aggregate, operations] : by_aggregate(history)) {
-      const auto found = check_aggregate<A, Commands...>(operations);
-      if (found.verdict != linearizability::linearizable) return why_not(aggregate, operations, found);
-    }
-    for (const auto& what : history) {
-      if (what.is == client_operation::kind::look_back && what.answer && what.answer->code == errc{}) {
-        if (auto wrong = check_look_back(what, store)) return wrong;
-      }
-    }
-    return std::nullopt;
-  }
-
-  std::string json(const std::vector<client_operation>& history) const override {
-    std::string all;
-    for (const auto& what : history) {
-      if (what.is != client_operation::kind::look_back) {
-        all += json_line<A, Commands...>(what.aggregate, as_operation(what), history_format{});
-      }
-    }
-    return all;
-  }
-
 private:
-  template <class Result>
-  static client_answer told_by(boost::system::error_code code, answer<Result> given) {
-    client_answer told;
-    told.code = static_cast<errc>(code.value());
-    told.detail = std::move(given.detail);
-    told.version = given.version;
-    told.events = given.events;
-    told.repeated = given.repeated;
-    if (given.rejected) told.rejected = std::move(given.rejected->code);
-    if constexpr (!std::is_void_v<Result>) told.result = bytes_of(given.result);
-    return told;
-  }
-
-  operation as_operation(const client_operation& what) const {
-    operation made{what.client, what.called, what.returned, state_asked{}, std::nullopt};
-    if (what.is == client_operation::kind::command) {
-      made.input = command_asked<Commands...>{commands_[what.command], what.command_id, what.expected, what.may_have_happened};
-    }
-    if (what.answer) made.output = as_output(what, *what.answer);
-    return made;
-  }
-
-  static aggregate_output<A> as_output(const client_operation& what, const client_answer& told) {
-    if (told.code == errc::version_conflict) return conflict{told.version};
-    if (told.code != errc{}) return not_stored{told.code};
-    if (what.is == client_operation::kind::look) return seen_state<A>{codec<A>::decode(told.state), told.version};
-    if (told.rejected) return rejected{*told.rejected, told.version};
-    return accepted{told.version, told.events, told.repeated, told.result};
-  }
-
-  std::map<std::string, std::vector<operation>> by_aggregate(const std::vector<client_operation>& history) const {
-    std::map<std::string, std::vector<operation>> all;
-    for (const auto& what : history) {
-      if (what.is != client_operation::kind::look_back) all[what.aggregate].push_back(as_operation(what));
-    }
-    return all;
-  }
-
-  static broken_promise why_not(const std::string& aggregate, const std::vector<operation>& operations,
-                                const linearization& found) {
-    const bool undecided = found.verdict == linearizability::undecided;
-    std::string why = cairn::to_string(stream_view{A::category, aggregate}) +
-                      (undecided ? ": whether its history is linearizable was not found out in " + std::to_string(found.steps) +
-                                       " steps, for too many outcomes are unknown; with rarer faults it would be"
-                                 : ": its history is not linearizable");
-    constexpr std::size_t shown_max = 12;
-    const auto list = [&](const char* headline, const std::vector<std::size_t>& places, std::size_t from) {
-      why += headline;
-      for (std::size_t place = from; place < places.size(); ++place) {
-        why += "\n  " + json_line<A, Commands...>(aggregate, operations[places[place]], history_format{});
-        why.pop_back();
-      }
-    };
-    const auto& order = found.order;
-    list("\nthe longest order that explains it ends with", order, order.size() - std::min(order.size(), shown_max));
-    list("\nand none of these can come next:", found.blocked, 0);
-    for (const auto& line : unexplained_states(operations, found)) why += "\n" + line;
-    std::int64_t first_return = 0;
-    for (const auto place : found.blocked) {
-      const auto returned = operations[place].returned.value_or(0);
-      if (returned > 0 && (first_return == 0 || returned < first_return)) first_return = returned;
-    }
-    return {why, first_return};
-  }
-
-  /// Compares the states along the longest order with those that clients saw at the same version, and with their own bytes. A
-  /// state may look right in the report and still be another one by operator==.
-  static lines unexplained_states(const std::vector<operation>& operations, const linearization& found) {
-    const aggregate_model<A, Commands...> model(operations);
-    auto state = model.initial();
-    std::map<version, A> states{{state.at(), state.value()}};
-    for (const auto place : found.order) {
-      const auto& one = operations[place];
-      auto next = model.step(state, one.input, one.output ? &*one.output : nullptr);
-      if (!next) return {};
-      state = *std::move(next);
-      states.insert_or_assign(state.at(), state.value());
-    }
-    lines all;
-    for (const auto place : found.blocked) {
-      const auto& output = operations[place].output;
-      const auto* seen = output ? std::get_if<seen_state<A>>(&*output) : nullptr;
-      const auto made = seen ? states.find(seen->version) : states.end();
-      if (made == states.end() || made->second == seen->state) continue;
-      all.push_back(listed("the state that client " + std::to_string(operations[place].client) + " saw at version " +
-                               std::to_string(seen->version.value) + " is not the one that the events make",
-                           differences_of(made->second, seen->state)));
-    }
-    if (auto flaw = codec_flaw(state.value()); all.empty() && !flaw.empty()) all.push_back(std::move(flaw));
-    return all;
-  }
-
-  static std::optional<broken_promise> check_look_back(const client_operation& what, const journal& store) {
-    A state;
-    version reached;
-    const stream_view stream{A::category, what.aggregate};
-    store.read(stream, {version{1}, what.back_to}, [&](const record_view& record) {
-      evolve(state, read_event<A>(record));
-      reached = record.version;
-      return true;
-    });
-    const auto shown = codec<A>::decode(what.answer->state);
-    if (reached == what.back_to && shown == state) return std::nullopt;
-    auto why = cairn::to_string(stream) + " at version " + std::to_string(what.back_to.value) + " was shown as " +
-               json_text(std::string_view(what.answer->state)) + ", and the journal's records make it " + json_of(state);
-    if (reached != what.back_to) {
-      why += " at version " + std::to_string(reached.value);
-    } else {
-      why = listed(why, differences_of(state, shown));
-    }
-    return broken_promise{why, what.returned.value_or(0)};
-  }
-
   Workload workload_;
   std::vector<std::variant<Commands...>> commands_;
 };
@@ -280,7 +127,7 @@ simulation_report simulate(Workload workload, const faults& rates = {}, seeds wh
 template <Aggregate A, class Workload>
 std::string simulated_history(Workload workload, std::uint64_t seed, const faults& rates = {}) {
   const auto domain = detail::make_domain<A>(workload);
-  return domain->json(detail::simulate_once(seed, rates, *domain, false).history);
+  return detail::json_of_history(*domain, detail::simulate_once(seed, rates, *domain, false).history);
 }
 
 }  // namespace cairn::testkit

@@ -15,11 +15,11 @@
 #pragma once
 
 #include <cairn/runtime.hpp>
+#include <cairn/testkit/detail/receiver.hpp>
 #include <cairn/testkit/failure.hpp>
 #include <cairn/testkit/faulty_journal.hpp>
 #include <cairn/testkit/message.hpp>
 
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <chrono>
@@ -161,38 +161,41 @@ public:
   auto ask(std::string_view id, Command command, const call_options& options = {},
            std::source_location where = std::source_location::current()) {
     awaited<cairn::detail::answer_of<A, Command>> answer(where);
-    runtime().template ask<A>(id, std::move(command), options, into(answer));
+    runtime().template ask<A>(id, std::move(command), options,
+                              into<cairn::detail::answer_maker<actors::result_of<A, Command>>>(answer).token());
     return answer;
   }
   template <Aggregate A, class Command>
   auto ask_many(std::vector<addressed<Command>> commands, std::source_location where = std::source_location::current()) {
     awaited<std::vector<cairn::detail::answer_of<A, Command>>> answers(where);
-    runtime().template ask_many<A>(std::move(commands), into(answers));
+    runtime().template ask_many<A>(std::move(commands),
+                                   into<cairn::detail::batch_maker<actors::result_of<A, Command>>>(answers).token());
     return answers;
   }
   template <Aggregate A, class Command>
   auto ask_many(std::string_view id, std::vector<Command> commands,
                 std::source_location where = std::source_location::current()) {
     awaited<std::vector<cairn::detail::answer_of<A, Command>>> answers(where);
-    runtime().template ask_many<A>(id, std::move(commands), into(answers));
+    runtime().template ask_many<A>(id, std::move(commands),
+                                   into<cairn::detail::batch_maker<actors::result_of<A, Command>>>(answers).token());
     return answers;
   }
   template <Aggregate A>
   auto state(std::string_view id, std::source_location where = std::source_location::current()) {
     awaited<versioned<A>> seen(where);
-    runtime().template state<A>(id, into(seen));
+    runtime().template state<A>(id, into<cairn::detail::state_maker<A>>(seen).token());
     return seen;
   }
   template <Aggregate A, class When>
   auto state_at(std::string_view id, When when, std::source_location where = std::source_location::current()) {
     awaited<versioned<A>> seen(where);
-    runtime().template state_at<A>(id, when, into(seen));
+    runtime().template state_at<A>(id, when, into<cairn::detail::state_maker<A>>(seen).token());
     return seen;
   }
   template <Aggregate A>
   auto history(std::string_view id, version_range range = {}, std::source_location where = std::source_location::current()) {
     awaited<history_part<A>> seen(where);
-    runtime().template history<A>(id, range, into(seen));
+    runtime().template history<A>(id, range, into<cairn::detail::history_maker<A>>(seen).token());
     return seen;
   }
 
@@ -247,22 +250,17 @@ public:
 private:
   friend struct caf_interop;
 
-  template <class Value>
-  auto into(awaited<Value>& kept) {
-    return boost::asio::bind_executor(executor(), handler<Value>{kept.state_});
+  template <class Maker>
+  detail::receiver into(const awaited<typename Maker::value_type>& kept) {
+    return receive(kept.state_, [](void* into, actors::operation& asked) {
+      auto& state = *static_cast<typename awaited<typename Maker::value_type>::state*>(into);
+      auto value = Maker::make(asked);
+      if constexpr (requires { value.code; }) state.code = value.code;
+      if (state.value) fail("answered twice", state.asked_at);
+      state.value.emplace(std::move(value));
+    });
   }
-  template <class Value>
-  struct handler {
-    std::shared_ptr<typename awaited<Value>::state> state;
-    void operator()(boost::system::error_code code, Value value) {
-      state->code = static_cast<errc>(code.value());
-      operator()(std::move(value));
-    }
-    void operator()(Value value) {
-      if (state->value) fail("answered twice", state->asked_at);
-      state->value.emplace(std::move(value));
-    }
-  };
+  detail::receiver receive(std::shared_ptr<void> into, void (*take)(void* into, actors::operation& asked));
   tap intercept(address to, std::optional<std::size_t> kind, std::optional<std::chrono::microseconds> by);
 
   std::unique_ptr<detail::test_runtime_access> self_;

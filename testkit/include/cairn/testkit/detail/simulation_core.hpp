@@ -1,15 +1,15 @@
 // The compiled part of a simulation: the world that a seed makes, with clients that know commands by number only.
 #pragma once
 
+#include <cairn/answer.hpp>
 #include <cairn/command_options.hpp>
 #include <cairn/error.hpp>
 #include <cairn/identity.hpp>
 #include <cairn/journal.hpp>
+#include <cairn/testkit/aggregate_model.hpp>
 #include <cairn/testkit/random.hpp>
 #include <cairn/testkit/simulation.hpp>
 #include <cairn/time.hpp>
-
-#include <boost/asio/io_context.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +21,9 @@
 #include <string_view>
 #include <vector>
 
+namespace boost::asio {
+class io_context;
+}
 namespace cairn::inline v1 {
 class runtime;
 }
@@ -65,25 +68,40 @@ struct broken_promise {
 };
 
 using answer_function = std::function<void(client_answer)>;
-using executor = boost::asio::io_context::executor_type;
+
+/// An attempt that is on its way.
+struct pending_attempt {
+  answer_function answer;
+  client_answer told = {};
+};
+/// Takes the part of an answer that has no type.
+void take_answer(client_answer& told, answer<>&& given);
+/// Calls the answer of a pending_attempt.
+void answer_attempt(void* attempt);
 
 /// What the world must know of an aggregate type and its commands.
 class simulated_domain {
 public:
   virtual ~simulated_domain() = default;
 
-  virtual std::string_view category() const = 0;
+  virtual const aggregate_kind& aggregate() const = 0;
   /// Makes up a command, and gives its number.
   virtual std::size_t make_command(random& chance) = 0;
-  virtual std::string describe(std::size_t command) const = 0;
-  /// Makes one attempt at `what`, and calls `answer` through `run_on`.
-  virtual void attempt(cairn::runtime& runtime, const client_operation& what, command_options options, executor run_on,
-                       answer_function answer) = 0;
-  /// Holds the history against the model.
-  virtual std::optional<broken_promise> check(const std::vector<client_operation>& history, const journal& store) const = 0;
-  /// The history for others to check.
-  virtual std::string json(const std::vector<client_operation>& history) const = 0;
+  virtual any_command command(std::size_t number) const = 0;
+  /// Makes one attempt at `what`, and calls the answer of `attempt` on the context.
+  virtual void attempt(cairn::runtime& runtime, const client_operation& what, command_options options,
+                       boost::asio::io_context& run_on, std::shared_ptr<pending_attempt> attempt) = 0;
 };
+
+/// A command by its type, and behind that its value, where msgpack knows it.
+std::string describe(const any_command& command);
+
+/// Holds the history against the model of the domain's aggregate.
+std::optional<broken_promise> check_history(const simulated_domain& domain, const std::vector<client_operation>& history,
+                                            const journal& store);
+
+/// The history for others to check.
+std::string json_of_history(const simulated_domain& domain, const std::vector<client_operation>& history);
 
 struct run_result {
   simulation_figures figures;
