@@ -44,4 +44,4 @@ std::optional<std::string> text_of_moment(const msgpack_moment& when) {
   return text;
 }
 
-}  // namespace cairn::inline v1::detail
+}  // namespace cairn::detail

@@ -43,4 +43,4 @@ std::optional<msgpack_moment> msgpack_moment_in(std::string_view body);
 /// Returns date and time, with microseconds or with nanoseconds; nullopt if the moment has none that people write.
 std::optional<std::string> text_of_moment(const msgpack_moment& when);
 
-}  // namespace cairn::inline v1::detail
+}  // namespace cairn::detail

@@ -188,4 +188,4 @@ linearization check_operations(const aggregate_kind& kind, std::span<const opera
   return search_order(model_history(core, history), moments, options);
 }
 
-}  // namespace cairn::inline v1::testkit::detail
+}  // namespace cairn::testkit::detail

@@ -132,4 +132,4 @@ std::string listed(std::string text, const lines& below) {
   return text;
 }
 
-}  // namespace cairn::inline v1::testkit::detail
+}  // namespace cairn::testkit::detail

@@ -23,4 +23,4 @@ void fail(const std::string& what, std::source_location where) {
   reporter()(failed);
 }
 
-}  // namespace cairn::inline v1::testkit
+}  // namespace cairn::testkit

@@ -64,4 +64,4 @@ bool first_answers::operator==(const first_answers& other) const noexcept {
   return digest_ == other.digest_ && same(root_.get(), other.root_.get());
 }
 
-}  // namespace cairn::inline v1::testkit::detail
+}  // namespace cairn::testkit::detail

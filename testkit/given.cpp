@@ -42,4 +42,4 @@ void fail_event(const told_story& story, std::size_t place, std::size_t count, c
   story.fail(which + " is not as expected", differences_of_events(expected, actual), where);
 }
 
-}  // namespace cairn::inline v1::testkit::detail
+}  // namespace cairn::testkit::detail

@@ -10,4 +10,4 @@ inline std::size_t mix(std::size_t hash, std::size_t more) {
   return hash ^ hash >> 32;
 }
 
-}  // namespace cairn::inline v1::testkit::detail
+}  // namespace cairn::testkit::detail

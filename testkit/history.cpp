@@ -76,4 +76,4 @@ std::string_view name_of(errc code) noexcept {
   return "unknown";
 }
 
-}  // namespace cairn::inline v1::testkit
+}  // namespace cairn::testkit

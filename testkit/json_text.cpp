@@ -111,4 +111,4 @@ std::string shown(const void* value, pack_function pack) {
   } catch (const std::exception& reason) { return std::string("(") + reason.what() + ")"; }
 }
 
-}  // namespace cairn::inline v1::testkit::detail
+}  // namespace cairn::testkit::detail

@@ -350,4 +350,4 @@ std::string explain_order(const linearization& found, std::size_t operations,
   return text;
 }
 
-}  // namespace cairn::inline v1::testkit::detail
+}  // namespace cairn::testkit::detail

@@ -10,4 +10,4 @@ namespace cairn::inline v1::testkit::detail {
 /// As json_text() of its bytes.
 std::string json_text(const msgpack::object& value);
 
-}  // namespace cairn::inline v1::testkit::detail
+}  // namespace cairn::testkit::detail

@@ -37,4 +37,4 @@ void receiver::start(void* self, cairn::detail::submission submit, actors::opera
       std::move(asked));
 }
 
-}  // namespace cairn::inline v1::testkit::detail
+}  // namespace cairn::testkit::detail

@@ -239,4 +239,4 @@ void answer_attempt(void* attempt) {
   one.answer(std::move(one.told));
 }
 
-}  // namespace cairn::inline v1::testkit::detail
+}  // namespace cairn::testkit::detail

@@ -68,4 +68,4 @@ record_view record_in(std::string_view frame) {
   return decode_record(position{1}, body);
 }
 
-}  // namespace cairn::inline v1::testkit::detail
+}  // namespace cairn::testkit::detail

@@ -1,5 +1,8 @@
 // How values of msgpack are shown as JSON: every type that msgpack has, and what JSON demands of texts.
+#include <cairn/error.hpp>
+#include <cairn/msgpack.hpp>
 #include <cairn/testkit/detail/json_text.hpp>
+#include <cairn/time.hpp>
 
 #include <chrono>
 #include <doctest/doctest.h>

@@ -26,4 +26,4 @@ private:
   static void start(void* self, cairn::detail::submission submit, actors::operation_ptr asked);
 };
 
-}  // namespace cairn::inline v1::testkit::detail
+}  // namespace cairn::testkit::detail
