@@ -7,6 +7,7 @@
 #include <cairn/testkit/doctest.hpp>
 #include <cairn/testkit/test_runtime.hpp>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <doctest/doctest.h>

@@ -4,6 +4,7 @@
 
 #include <cairn/testkit/test_runtime.hpp>
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 

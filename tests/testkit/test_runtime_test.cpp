@@ -7,6 +7,7 @@
 #include <cairn/testkit/test_runtime.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 
 #include <doctest/doctest.h>
