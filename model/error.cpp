@@ -93,4 +93,12 @@ bool holds(condition what, errc code) noexcept {
   return false;
 }
 
+bool operator==(const std::error_code& left, errc right) noexcept {
+  return left.value() == static_cast<int>(right) && std::string_view(left.category().name()) == error_category().name();
+}
+
+bool operator==(const std::error_code& left, condition right) noexcept {
+  return std::string_view(left.category().name()) == error_category().name() && holds(right, static_cast<errc>(left.value()));
+}
+
 }  // namespace cairn

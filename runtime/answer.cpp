@@ -1,7 +1,5 @@
 #include <cairn/answer.hpp>
 
-#include <string_view>
-
 namespace cairn::inline v1 {
 namespace {
 
@@ -18,7 +16,10 @@ const boost::system::error_category& asio_error_category() noexcept {
 
 }  // namespace
 
-boost::system::error_code make_asio_code(errc code) noexcept { return {static_cast<int>(code), asio_error_category()}; }
+boost::system::error_code make_asio_code(errc code) noexcept {
+  if (code == errc{}) return {};
+  return {static_cast<int>(code), asio_error_category()};
+}
 
 bool operator==(const boost::system::error_code& left, errc right) noexcept {
   return left.category() == asio_error_category() && left.value() == static_cast<int>(right);
@@ -26,10 +27,6 @@ bool operator==(const boost::system::error_code& left, errc right) noexcept {
 
 bool operator==(const boost::system::error_code& left, condition right) noexcept {
   return left.category() == asio_error_category() && holds(right, static_cast<errc>(left.value()));
-}
-
-bool operator==(const std::error_code& left, errc right) noexcept {
-  return left.value() == static_cast<int>(right) && std::string_view(left.category().name()) == error_category().name();
 }
 
 command_rejected::command_rejected(rejection refusal)

@@ -79,10 +79,6 @@ void keep_system_context_until_drained() {
 
 }  // namespace
 
-boost::system::error_code as_asio_code(errc code) noexcept {
-  return code == errc{} ? boost::system::error_code{} : make_asio_code(code);
-}
-
 void throw_if_failed(errc code, const std::string& detail, version current) {
   if (code != errc{}) throw_not_accepted(code, detail, current, {});
 }

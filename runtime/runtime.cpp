@@ -264,21 +264,24 @@ private:
 };
 
 /// A thread that waits for an operation. Lives on its stack, so the wake-up happens under the lock.
+/// A thread that waits for an operation. Shared with the operation's completion: an exception may end the wait before.
 class waiting_thread {
 public:
   class waker final : public actors::completion {
   public:
-    explicit waker(waiting_thread& thread) : thread_(thread) {}
+    explicit waker(std::shared_ptr<waiting_thread> thread) : thread_(std::move(thread)) {}
     void deliver(actors::operation_ptr asked) noexcept override {
       post_gathered();
-      const std::lock_guard lock(thread_.mutex_);
-      thread_.completed_ = std::move(asked);
-      thread_.is_set_.notify_one();
+      const auto thread = thread_;  // with the operation this object goes
+      const std::lock_guard lock(thread->mutex_);
+      if (thread->has_left_) return;
+      thread->completed_ = std::move(asked);
+      thread->is_set_.notify_one();
     }
-    void destroy(actors::operation&) noexcept override {}
+    void destroy(actors::operation&) noexcept override { std::destroy_at(this); }  // in the operation's memory
 
   private:
-    waiting_thread& thread_;
+    std::shared_ptr<waiting_thread> thread_;
   };
 
   bool is_set() {
@@ -290,11 +293,16 @@ public:
     is_set_.wait(lock, [this] { return static_cast<bool>(completed_); });
     return std::move(completed_);
   }
+  void leave() {
+    const std::lock_guard lock(mutex_);
+    has_left_ = true;
+  }
 
 private:
   std::mutex mutex_;
   std::condition_variable is_set_;
   actors::operation_ptr completed_;
+  bool has_left_ = false;
 };
 
 }  // namespace
@@ -355,11 +363,16 @@ void runtime_core::submit_read(actors::operation_ptr asked) {
 actors::operation_ptr runtime_core::wait(actors::operation_ptr asked, void (runtime_core::*how)(actors::operation_ptr)) {
   auto& engine = *self_->engine;
   if (engine.runs_this_thread()) throw std::logic_error(std::string("cairn: a blocking call was made ") + on_own_thread);
-  waiting_thread thread;
+  const auto thread = std::make_shared<waiting_thread>();
   asked->deliver_by<waiting_thread::waker>(thread);
   (this->*how)(std::move(asked));
-  while (!engine.has_threads() && !thread.is_set()) engine.make_progress();
-  return thread.wait();
+  try {
+    while (!engine.has_threads() && !thread->is_set()) engine.make_progress();
+  } catch (...) {
+    thread->leave();  // a message that the call needs is held: it may be answered later, to nobody
+    throw;
+  }
+  return thread->wait();
 }
 
 void runtime_core::drain(drain_snapshots snapshots) {

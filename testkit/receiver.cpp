@@ -34,7 +34,7 @@ void receiver::start(void* self, cairn::detail::submission submit, actors::opera
   auto& one = *static_cast<receiver*>(self);
   cairn::detail::initiation<operation_alone>{submit}(
       boost::asio::bind_executor(one.run_on->get_executor(), handler{std::move(one.into), one.take, one.taken}),
-      std::move(asked));
+      cairn::detail::unsubmitted(std::move(asked)));
 }
 
 }  // namespace cairn::testkit::detail

@@ -144,7 +144,7 @@ void stepped_engine::drain(bool snapshot) {
 
 void stepped_engine::make_progress() {
   if (over_ || !make_progress_()) {
-    throw stuck_drain("drain() would wait for ever: a message that it needs is held, or was dropped");
+    throw stuck_drain("the call would wait for ever: a message that it needs is held, or was dropped");
   }
 }
 

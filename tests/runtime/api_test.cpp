@@ -306,6 +306,15 @@ TEST_CASE("a blocking call of a test_runtime steps the actors itself") {
   CHECK(world.runtime().state<Product>("1", blocking).state.count == 2);
 }
 
+TEST_CASE("a blocking call of a test_runtime throws if a message that it needs is held, and is answered later to nobody") {
+  testkit::test_runtime world;
+  auto appends = world.hold<actors::append_request>(testkit::journal_actor());
+  CHECK_THROWS_AS(static_cast<void>(world.runtime().ask<Product>("1", Enrol{2}, blocking)), std::logic_error);
+  appends.release();
+  world.run();
+  CHECK(world.runtime().state<Product>("1", blocking).state.count == 2);
+}
+
 TEST_CASE("each code says whether the command may be stored, to Boost and to the standard library") {
   std::size_t codes = 0;
   for (int value = 1; std::string(error_category().message(value)).find("unknown cairn error") != 0; ++value, ++codes) {

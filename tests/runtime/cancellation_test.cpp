@@ -12,6 +12,8 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/execution.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -81,7 +83,81 @@ struct cancellable {
   void finish() { io.run(); }
 };
 
+/// Runs everything where it is posted, whatever is asked of it.
+struct inline_executor {
+  asio::execution_context* where;
+
+  asio::execution_context& query(asio::execution::context_t) const noexcept { return *where; }
+  static constexpr auto query(asio::execution::blocking_t) noexcept { return asio::execution::blocking.never; }
+  inline_executor require(asio::execution::blocking_t::never_t) const noexcept { return *this; }
+  template <class Function>
+  void execute(Function function) const {
+    std::move(function)();
+  }
+  bool operator==(const inline_executor&) const noexcept = default;
+};
+
 }  // namespace
+
+TEST_CASE("an operation that is given up is answered, though its handler has a cancellation slot") {
+  cancellable call;
+  auto asked = cairn::detail::make_signal();
+  auto handler = asio::bind_cancellation_slot(call.signal.slot(),
+                                              asio::bind_executor(call.io, [&](boost::system::error_code) { ++call.called; }));
+  cairn::detail::handler_completion<decltype(handler), cairn::detail::done_alone>::attach(*asked, std::move(handler));
+  CHECK(call.signal.slot().has_handler());
+  asked = {};
+  call.finish();
+  CHECK(call.called == 1);
+  CHECK_FALSE(call.signal.slot().has_handler());
+}
+
+TEST_CASE("a handler whose context ends before it runs is destroyed, and leaves no canceller behind") {
+  asio::cancellation_signal signal;
+  const auto owned = std::make_shared<int>(0);
+  {
+    asio::io_context io;
+    auto asked = cairn::detail::make_signal();
+    auto handler = asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(io, [owned](boost::system::error_code) {}));
+    cairn::detail::handler_completion<decltype(handler), cairn::detail::done_alone>::attach(*asked, std::move(handler));
+    asked = {};
+    CHECK(owned.use_count() > 1);
+  }
+  CHECK(owned.use_count() == 1);
+  CHECK_FALSE(signal.slot().has_handler());
+}
+
+TEST_CASE("a batch is cancelled whose handler runs where it is posted") {
+  const auto journal = std::make_shared<held_journal>();
+  asio::io_context context;
+  asio::cancellation_signal signal;
+  runtime runtime{{.journal = journal}};
+  runtime.ask<Product>("1", Enrol{}, blocking).value();
+  journal->hold_appends = true;
+  std::vector<answer<>> answers;
+  runtime.ask_many<Product>(
+      "1", std::vector<AddStock>{AddStock{1}, AddStock{2}},
+      asio::bind_cancellation_slot(signal.slot(), asio::bind_executor(inline_executor{&context}, [&](std::vector<answer<>> all) {
+                                     answers = std::move(all);
+                                   })));
+  journal->append_begun.get_future().wait();
+  signal.emit(kind::terminal);
+  REQUIRE(answers.size() == 2);
+  for (const auto& one : answers) CHECK(one.code == errc::cancelled_in_doubt);
+  journal->go_on.set_value();
+}
+
+TEST_CASE("a deferred call starts once") {
+  runtime runtime{{.journal = memory_journal()}};
+  auto enrol = runtime.ask<Product>("1", Enrol{}, asio::deferred);
+  static_assert(!std::is_copy_constructible_v<decltype(enrol)>);
+  asio::io_context io;
+  int called = 0;
+  std::move(enrol)(
+      asio::bind_executor(io, [&](boost::system::error_code, const answer<>& given) { called += given.accepted(); }));
+  io.run();
+  CHECK(called == 1);
+}
 
 TEST_CASE("a command that waits for its aggregate's recovery is cancelled, and is not stored") {
   const auto journal = std::make_shared<held_journal>();

@@ -653,7 +653,7 @@ TEST_CASE("a drain that waits for a held message says so, and ends once that is 
   auto acknowledgements = world.hold<actors::append_result>(aggregate<Product>("1"));
   const auto enrolled = world.ask<Product>("1", Enrol{5}, {.deadline = timestamp::max()});
   CHECK_THROWS_WITH_AS(world.runtime().drain(blocking),
-                       "drain() would wait for ever: a message that it needs is held, or was dropped", std::logic_error);
+                       "the call would wait for ever: a message that it needs is held, or was dropped", std::logic_error);
   acknowledgements.release();
   world.runtime().drain(blocking);
   world.run();

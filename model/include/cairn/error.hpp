@@ -62,7 +62,7 @@ enum class errc {
 /// What a failed command means for its caller: `if (code == cairn::condition::not_stored)`. Compares with the codes of
 /// Boost and of the standard library.
 enum class condition {
-  /// The command changed nothing and never will.
+  /// This call stored nothing. An earlier call with the same command id may have.
   not_stored = 1,
   /// The command may be stored or not. A repeat with the same command id returns its outcome.
   outcome_unknown,
@@ -81,6 +81,10 @@ inline std::error_condition make_error_condition(condition what) noexcept {
 }
 /// Whether `what` holds for a command that failed with `code`.
 bool holds(condition what, errc code) noexcept;
+
+/// Compares a code of the standard library, also one that was a boost::system::error_code: by the name of its category.
+bool operator==(const std::error_code& left, errc right) noexcept;
+bool operator==(const std::error_code& left, condition right) noexcept;
 
 /// A failure with its detail: which aggregate, which file, what to do. Stores throw it, and so do the calls of a
 /// runtime that return their value.

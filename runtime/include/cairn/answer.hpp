@@ -101,13 +101,11 @@ struct [[nodiscard]] history_part {
   explicit operator bool() const noexcept { return !failed(); }
 };
 
-/// Returns the code as Asio's completion handlers get it. Compare it with `code == cairn::errc::overloaded` or with
-/// `code == cairn::condition::not_stored`.
+/// Returns the code as Asio's completion handlers get it; no error for errc{}. Compare it with `code == cairn::errc::overloaded`
+/// or with `code == cairn::condition::not_stored`.
 boost::system::error_code make_asio_code(errc code) noexcept;
 
 bool operator==(const boost::system::error_code& left, errc right) noexcept;
 bool operator==(const boost::system::error_code& left, condition right) noexcept;
-/// The same for a std::error_code, also one that was a boost::system::error_code.
-bool operator==(const std::error_code& left, errc right) noexcept;
 
 }  // namespace cairn

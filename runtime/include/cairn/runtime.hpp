@@ -228,20 +228,29 @@ template <class T>
 concept Token = !is_options<std::remove_cvref_t<T>> && !std::is_same_v<std::remove_cvref_t<T>, drain_snapshots> &&
                 !std::is_same_v<std::remove_cvref_t<T>, version_range>;
 
+/// An operation before it is submitted. Only moved, so that an asio::deferred operation starts once.
+struct unsubmitted {
+  explicit unsubmitted(actors::operation_ptr&& one) noexcept : asked(std::move(one)) {}
+  unsubmitted(unsubmitted&&) = default;
+
+  actors::operation_ptr asked;
+};
+
 /// Starts a call once its handler is known.
 template <class Way>
 struct initiation {
   submission submit;
   template <class Handler>
-  void operator()(Handler&& handler, actors::operation_ptr asked) const {
-    handler_completion<std::remove_cvref_t<Handler>, Way>::attach(*asked, std::move(handler));
-    submit(std::move(asked));
+  void operator()(Handler&& handler, unsubmitted one) const {
+    handler_completion<std::remove_cvref_t<Handler>, Way>::attach(*one.asked, std::move(handler));
+    submit(std::move(one.asked));
   }
 };
 
 template <class Way, class Token>
 auto initiate(submission submit, actors::operation_ptr asked, Token&& token) {
-  return boost::asio::async_initiate<Token, typename Way::signature>(initiation<Way>{submit}, token, std::move(asked));
+  return boost::asio::async_initiate<Token, typename Way::signature>(initiation<Way>{submit}, token,
+                                                                     unsubmitted(std::move(asked)));
 }
 
 #if defined(BOOST_ASIO_HAS_CO_AWAIT)

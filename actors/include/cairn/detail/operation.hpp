@@ -83,8 +83,6 @@ void add_event(draft& into, std::string_view type, std::uint32_t schema_version,
                std::uint32_t count, std::string_view result);
 /// The record of such an event, as far as reading it back needs it.
 record_view written_event(stream_view stream, std::string_view type, std::uint32_t schema_version, std::string_view payload);
-/// The record of such an event, as far as reading it back needs it.
-record_view written_event(stream_view stream, std::string_view type, std::uint32_t schema_version, std::string_view payload);
 /// Throws error(errc::invalid_argument) if a decision may not have so many events.
 void require_events(std::size_t count);
 

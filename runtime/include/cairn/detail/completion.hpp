@@ -28,7 +28,6 @@ class io_context;
 
 namespace cairn::inline v1::detail {
 
-boost::system::error_code as_asio_code(errc code) noexcept;
 /// Throws the error of a call that failed.
 void throw_if_failed(errc code, const std::string& detail, version current);
 template <class Value>
@@ -89,12 +88,13 @@ using handler_executor_for = std::conditional_t<std::is_convertible_v<Executor, 
                                                 handler_executor_of<Executor>>;
 
 #if BOOST_VERSION >= 107700
-/// Cancels an operation: `total` only while it is certainly not decided, `partial` and `terminal` in any case.
+/// Cancels an operation: `total` only while it is certainly not decided, `partial` and `terminal` in any case. Has no share
+/// of the operation: its slot would keep an operation that nobody else has, and that operation the slot.
 struct canceller {
-  actors::operation_ptr asked;
+  actors::operation* asked;
   void operator()(boost::asio::cancellation_type type) const noexcept {
     using kinds = boost::asio::cancellation_type;
-    asked->cancel((type & (kinds::terminal | kinds::partial)) == kinds::none);
+    if (const auto share = asked->share_if_alive()) share->cancel((type & (kinds::terminal | kinds::partial)) == kinds::none);
   }
 };
 #endif
@@ -107,6 +107,11 @@ public:
   explicit handler_completion(Handler&& handler)
       : executor_(boost::asio::get_associated_executor(handler)), allocator_(allocator_for(handler)),
         handler_(std::move(handler)) {}
+#if BOOST_VERSION >= 107700
+  ~handler_completion() override {
+    if (!told_) clear_slot(handler_);
+  }
+#endif
 
   void deliver(actors::operation_ptr self) noexcept override { executor_.post(std::move(self), tell, this); }
 
@@ -126,7 +131,7 @@ public:
   static void attach(actors::operation& asked, Handler&& handler) {
 #if BOOST_VERSION >= 107700
     auto slot = boost::asio::get_associated_cancellation_slot(handler);
-    if (slot.is_connected()) slot.template emplace<canceller>(actors::operation_ptr(&asked));
+    if (slot.is_connected()) slot.template emplace<canceller>(canceller{&asked});
 #endif
     if constexpr (own_allocator) {
       auto allocator = allocator_for(handler);
@@ -150,11 +155,20 @@ private:
     auto handler = std::move(self.handler_);
     [[maybe_unused]] const auto work = std::move(self.executor_);
 #if BOOST_VERSION >= 107700
-    auto slot = boost::asio::get_associated_cancellation_slot(handler);
-    if (slot.is_connected()) slot.clear();
+    self.told_ = true;
+    clear_slot(handler);
 #endif
     Way::call(std::move(handler), std::move(asked));
   }
+
+#if BOOST_VERSION >= 107700
+  /// The canceller must not outlive the operation.
+  static void clear_slot(const Handler& handler) {
+    auto slot = boost::asio::get_associated_cancellation_slot(handler);
+    if (slot.is_connected()) slot.clear();
+  }
+  bool told_ = false;
+#endif
 
   handler_executor_for<boost::asio::associated_executor_t<Handler>> executor_;
   [[no_unique_address]] allocator_type allocator_;
@@ -172,7 +186,7 @@ struct with_code {
     auto value = Maker::make(*asked);
     asked->destroy_completion();
     asked = {};
-    const auto code = as_asio_code(value.code);
+    const auto code = make_asio_code(value.code);
     std::move(handler)(code, std::move(value));
   }
 };
