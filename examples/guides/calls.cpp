@@ -19,6 +19,7 @@
 #include <chrono>
 #include <future>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -95,10 +96,14 @@ asio::awaitable<void> sell_for(cairn::runtime& runtime, std::string user) {
 
 asio::awaitable<cairn::answer<>> sell_once(cairn::runtime& runtime, std::string order) {
   const auto product = runtime.of<Product>("1");
+  std::optional<cairn::answer<>> doubt;  // of an attempt that may be stored
   for (int attempt = 1;; ++attempt) {
     const cairn::command_options options{.command_id = order, .deadline = cairn::system_now() + 2s};
-    auto answer = co_await product.ask(RemoveStock{2, "sold"}, options, cairn::as_result);
-    if (!cairn::holds(cairn::condition::worth_retrying, answer.code) || attempt == 5) co_return answer;
+    const auto answer = co_await product.ask(RemoveStock{2, "sold"}, options, cairn::as_result);
+    if (cairn::holds(cairn::condition::outcome_unknown, answer.code)) doubt = answer;
+    if (!cairn::holds(cairn::condition::worth_retrying, answer.code) || attempt == 5) {
+      co_return answer.failed() && doubt ? *doubt : answer;  // "not stored" says nothing of an earlier attempt
+    }
     asio::steady_timer pause(co_await asio::this_coro::executor, 100ms * attempt);
     co_await pause.async_wait(asio::use_awaitable);
   }

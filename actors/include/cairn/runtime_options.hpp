@@ -36,7 +36,7 @@ struct runtime_bounds {
 struct runtime_options {
   /// Where events and snapshots are kept. Shared with the runtime until it has drained.
   std::shared_ptr<cairn::journal> journal = {};
-  /// Operations admitted and not answered yet, reads included. At least 1. Past it: errc::overloaded, or waiting, as the
+  /// Operations that are admitted and not finished, reads included. At least 1. Past it: errc::overloaded, or waiting, as the
   /// command's when_full says.
   std::size_t in_flight_max = 100'000;
   /// Commands that wait for a place. Past it: errc::overloaded.

@@ -9,7 +9,7 @@
 //   cairn::as_result       the same without the exception: the value says whether the call failed
 //   cairn::blocking        blocks the thread; throws cairn::error
 //   any token of Asio's    completes with (boost::system::error_code, value), on the handler's associated executor, with
-//                          its associated allocator and, from Boost 1.77 on, its cancellation slot
+//                          its associated allocator and cancellation slot. ask_many has no error_code, drain no value
 #pragma once
 
 #include <cairn/answer.hpp>
@@ -369,9 +369,9 @@ class aggregate_ref;
 /// long as it uses the context. A context that is stopped or polled instead must outlive the runtime. Moving a
 /// handler, an aggregate's result or its state must not throw: the exception could not be reported.
 ///
-/// Cancellation: a call whose handler has a cancellation slot can be cancelled at any time, and then completes at once.
-/// Type `total` cancels only a command that is certainly not decided (errc::cancelled, not stored); `partial` and
-/// `terminal` cancel the wait for its answer as well (errc::cancelled_in_doubt: a repeat with its command id tells).
+/// Cancellation: by the slot of a call's handler. `total` cancels a command only before it is decided; `partial` and `terminal`
+/// also end the wait for its answer. The call completes with errc::cancelled (not stored) or, if the command is decided or has a
+/// command id, with errc::cancelled_in_doubt. Each command of a batch is cancelled by itself; a drain cannot be cancelled.
 ///
 /// Lifetime: any thread may create a runtime and any other may destroy it, whether the threads that created
 /// or used it still run or not. The destructor drains. No call may be in progress; a call with a handler is
@@ -522,7 +522,7 @@ public:
 
   /// The counts so far.
   runtime_statistics statistics() const noexcept { return core_.statistics(); }
-  /// Operations admitted and not answered yet.
+  /// Operations that are admitted and not finished. A cancelled or expired one counts until its aggregate has passed it.
   std::size_t in_flight() const noexcept { return core_.in_flight(); }
 
 private:

@@ -9,8 +9,8 @@ namespace cairn::inline v1 {
 struct blocking_t {};
 inline constexpr blocking_t blocking{};
 
-/// `co_await runtime.ask<Product>("1", AddStock{3}, cairn::as_result)`: as without a token, and throws nothing. The value
-/// says whether the call failed.
+/// `co_await runtime.ask<Product>("1", AddStock{3}, cairn::as_result)`: as without a token. A failure of the call is no
+/// exception: the value says whether the call failed.
 struct as_result_t {};
 inline constexpr as_result_t as_result{};
 

@@ -149,9 +149,9 @@ public:
   test_runtime& operator=(const test_runtime&) = delete;
 
   /// What the tested service holds. Its handlers must be bound to executor(), and run within run(), step() and advance(): one
-  /// that is bound to nothing would run on a thread of Asio's. Never call its blocking forms: nobody would step the actors
-  /// meanwhile. drain(), in both forms, is the exception: it steps them itself, lets time pass as far as it needs to, and throws
-  /// std::logic_error where it could never end, because a message that it waits for is held. It may then be tried again.
+  /// that is bound to nothing would run on a thread of Asio's. A blocking call steps the actors itself; drain() also lets time
+  /// pass as far as it needs to. Both throw std::logic_error if they could never end, because a message that they need is held.
+  /// A drain may then be tried again.
   cairn::runtime& runtime() noexcept;
   /// Runs what is posted to it when the actors are stepped. Asio's own timers on it know the real time only.
   boost::asio::io_context::executor_type executor() noexcept;
