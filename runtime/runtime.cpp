@@ -370,7 +370,7 @@ actors::operation_ptr runtime_core::wait(actors::operation_ptr asked, void (runt
   try {
     while (!engine.has_threads() && !thread->is_set()) engine.make_progress();
   } catch (...) {
-    thread->leave();  // a message that the call needs is held: it may be answered later, to nobody
+    thread->leave();  // the operation may complete later, and then has no caller
     throw;
   }
   return thread->wait();
@@ -429,16 +429,6 @@ std::size_t runtime_core::in_flight() const noexcept { return self_->in_flight.l
 #if defined(BOOST_ASIO_HAS_CO_AWAIT)
 namespace {
 
-/// handler(operation): for the coroutines below.
-struct operation_alone {
-  using signature = void(actors::operation_ptr);
-  template <class Handler>
-  static void call(Handler&& handler, actors::operation_ptr asked) {
-    asked->destroy_completion();
-    std::move(handler)(std::move(asked));
-  }
-};
-
 /// handler(exception, answer): the coroutine gets the answer, or cairn::error.
 struct answer_or_exception {
   using signature = void(std::exception_ptr, answer<>);
@@ -462,7 +452,7 @@ boost::asio::awaitable<actors::operation_ptr> completed(submission submit, actor
 }
 
 boost::asio::awaitable<answer<>> answered(submission submit, actors::operation_ptr asked, if_failed then) {
-  // No coroutine of its own: another frame costs the usual call a tenth.
+  // Not a coroutine: its frame would be a cost of every command that is awaited.
   if (then == if_failed::throws) return initiate<answer_or_exception>(submit, std::move(asked), boost::asio::use_awaitable);
   return initiate<value_alone<answer_maker<void>>>(submit, std::move(asked), boost::asio::use_awaitable);
 }

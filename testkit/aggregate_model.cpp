@@ -67,8 +67,7 @@ model_state model_core::initial() const {
 }
 
 void model_core::set_digest(model_state& state) const {
-  std::string bytes;
-  kind_->state.pack(bytes, state.value.get());
+  const auto bytes = bytes_of(state.value.get(), kind_->state.pack);
   state.digest = mix(std::hash<std::string>{}(bytes) + state.at.value, state.answers.digest());
 }
 

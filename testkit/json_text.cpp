@@ -103,11 +103,15 @@ std::string json_text(std::string_view msgpack_bytes) {
   return cairn::detail::with_object(msgpack_bytes, [](const msgpack::object& value) { return json_text(value); });
 }
 
+std::string bytes_of(const void* value, pack_function pack) {
+  std::string bytes;
+  pack(bytes, value);
+  return bytes;
+}
+
 std::string shown(const void* value, pack_function pack) {
   try {
-    std::string bytes;
-    pack(bytes, value);
-    return json_text(std::string_view(bytes));
+    return json_text(std::string_view(bytes_of(value, pack)));
   } catch (const std::exception& reason) { return std::string("(") + reason.what() + ")"; }
 }
 

@@ -15,16 +15,8 @@ struct handler {
 
   void operator()(actors::operation_ptr asked) const {
     take(into.get(), *asked);
-    asked->destroy_completion();
     asked = {};
     if (taken) taken(into.get());
-  }
-};
-
-struct operation_alone {
-  template <class Handler>
-  static void call(Handler&& handler, actors::operation_ptr asked) {
-    std::move(handler)(std::move(asked));
   }
 };
 
@@ -32,7 +24,7 @@ struct operation_alone {
 
 void receiver::start(void* self, cairn::detail::submission submit, actors::operation_ptr asked) {
   auto& one = *static_cast<receiver*>(self);
-  cairn::detail::initiation<operation_alone>{submit}(
+  cairn::detail::initiation<cairn::detail::operation_alone>{submit}(
       boost::asio::bind_executor(one.run_on->get_executor(), handler{std::move(one.into), one.take, one.taken}),
       cairn::detail::unsubmitted(std::move(asked)));
 }

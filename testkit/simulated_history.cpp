@@ -22,11 +22,7 @@ struct told_operation {
   std::optional<outputs> output = {};
 };
 
-std::string packed(const aggregate_kind& kind, const void* state) {
-  std::string bytes;
-  kind.state.pack(bytes, state);
-  return bytes;
-}
+std::string packed(const aggregate_kind& kind, const void* state) { return bytes_of(state, kind.state.pack); }
 
 lines differences_of_states(const aggregate_kind& kind, const void* expected, const void* actual) {
   return differences_of(*kind.state.type, packed(kind, expected), packed(kind, actual));
@@ -124,9 +120,8 @@ private:
   static std::string json_of_asked(const input_view& input) {
     const auto& [kind, command] = input.command;
     const auto name = name_of_type(*kind->type);
-    std::string bytes;
-    if (kind->pack) kind->pack(bytes, command);
-    return json_of_command(input, name.substr(name.rfind(':') + 1), kind->pack ? json_text(std::string_view(bytes)) : "null");
+    const auto data = kind->pack ? json_text(std::string_view(bytes_of(command, kind->pack))) : "null";
+    return json_of_command(input, name.substr(name.rfind(':') + 1), data);
   }
 
   std::string json_of_state(const void* state) const {

@@ -5,11 +5,7 @@
 namespace cairn::inline v1::testkit::detail {
 namespace {
 
-std::string packed(const any_event& event) {
-  std::string bytes;
-  event.pack(bytes, event.event);
-  return bytes;
-}
+std::string packed(const any_event& event) { return bytes_of(event.event, event.pack); }
 
 }  // namespace
 
@@ -38,8 +34,8 @@ std::string flaw_of_reading(const std::type_info& type, const std::exception& re
 
 std::string codec_flaw(const void* value, const comparable_codec& of) {
   try {
-    std::string bytes, other;
-    of.pack(bytes, value);
+    const auto bytes = bytes_of(value, of.pack);
+    std::string other;
     return of.comes_back(value, bytes, other) ? std::string() : flaw_between(*of.type, bytes, other);
   } catch (const std::exception& reason) { return flaw_of_reading(*of.type, reason); }
 }

@@ -102,7 +102,7 @@ asio::awaitable<cairn::answer<>> sell_once(cairn::runtime& runtime, std::string 
     const auto answer = co_await product.ask(RemoveStock{2, "sold"}, options, cairn::as_result);
     if (cairn::holds(cairn::condition::outcome_unknown, answer.code)) doubt = answer;
     if (!cairn::holds(cairn::condition::worth_retrying, answer.code) || attempt == 5) {
-      co_return answer.failed() && doubt ? *doubt : answer;  // "not stored" says nothing of an earlier attempt
+      co_return answer.failed() && doubt ? *doubt : answer;  // an earlier attempt may be stored
     }
     asio::steady_timer pause(co_await asio::this_coro::executor, 100ms * attempt);
     co_await pause.async_wait(asio::use_awaitable);

@@ -286,8 +286,8 @@ boost::asio::awaitable<typename Maker::value_type> await(submission submit, acto
 }
 #endif
 
-/// A token of the testkit's: starts a call by itself, and makes its value of the operation. What it does is compiled once for all
-/// types of values.
+/// The token of the testkit. It starts the call itself and makes the value from the operation, so that one compiled handler
+/// serves all types of values.
 struct operation_token {
   void (*start)(void* context, submission submit, actors::operation_ptr asked);
   void* context;

@@ -88,8 +88,8 @@ using handler_executor_for = std::conditional_t<std::is_convertible_v<Executor, 
                                                 handler_executor_of<Executor>>;
 
 #if BOOST_VERSION >= 107700
-/// Cancels an operation: `total` only while it is certainly not decided, `partial` and `terminal` in any case. Has no share
-/// of the operation: its slot would keep an operation that nobody else has, and that operation the slot.
+/// Cancels an operation: `total` only while it is certainly not decided, `partial` and `terminal` in any case. It does not
+/// own the operation: an owner in the slot would keep an abandoned operation alive, so its handler would never be called.
 struct canceller {
   actors::operation* asked;
   void operator()(boost::asio::cancellation_type type) const noexcept {
@@ -188,6 +188,16 @@ struct with_code {
     asked = {};
     const auto code = make_asio_code(value.code);
     std::move(handler)(code, std::move(value));
+  }
+};
+
+/// handler(operation): for handlers that make the value themselves.
+struct operation_alone {
+  using signature = void(actors::operation_ptr);
+  template <class Handler>
+  static void call(Handler&& handler, actors::operation_ptr asked) {
+    asked->destroy_completion();
+    std::move(handler)(std::move(asked));
   }
 };
 

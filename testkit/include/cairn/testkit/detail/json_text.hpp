@@ -28,6 +28,9 @@ void pack(std::string& bytes, const void* value) {
   cairn::detail::encode(bytes, *static_cast<const T*>(value));
 }
 
+/// The msgpack of a value. Throws what packing it throws.
+std::string bytes_of(const void* value, pack_function pack);
+
 /// The value as JSON, also where it cannot be packed.
 std::string shown(const void* value, pack_function pack);
 
