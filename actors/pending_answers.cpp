@@ -100,7 +100,8 @@ void pending_answers::fail(const outcome& failure, std::uint64_t next_incarnatio
   results_wanted_ = true;
   waiting_.for_each([&](operation& one) {
     one.after = {};
-    one.held = failure;
+    one.held = outcome::failed(failure.code, failure.text);
+    one.held.version = failure.version;
   });
   answer_ready(lock);
 }

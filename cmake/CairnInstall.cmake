@@ -3,6 +3,9 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/cairn)
 set(headers FILES_MATCHING PATTERN "*.hpp")
+if(NOT TARGET cairn_store)
+  list(APPEND headers PATTERN store.hpp EXCLUDE)
+endif()
 if(NOT TARGET cairn_maintenance)
   list(APPEND headers PATTERN maintenance.hpp EXCLUDE)
 endif()
@@ -24,7 +27,8 @@ else()
   set(compatibility SameMajorVersion)
 endif()
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/cairnConfigVersion.cmake COMPATIBILITY ${compatibility})
-install(FILES cmake/cairnConfig.cmake cmake/FindCAF.cmake cmake/FindMsgpack.cmake cmake/FindXXHash.cmake
+configure_file(cmake/cairnConfig.cmake.in cairnConfig.cmake @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cairnConfig.cmake cmake/FindCAF.cmake cmake/FindMsgpack.cmake cmake/FindXXHash.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/cairnConfigVersion.cmake
         DESTINATION ${package_dir} COMPONENT development)
 
@@ -33,7 +37,8 @@ set(pkg_config_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH pkg_config_to_prefix /prefix/${pkg_config_dir} /prefix)
 string(REGEX REPLACE "/$" "" pkg_config_to_prefix ${pkg_config_to_prefix})
 foreach(name cairn cairn-store cairn-maintenance cairn-testkit)
-  if(NOT name STREQUAL cairn-maintenance OR TARGET cairn_maintenance)
+  string(REPLACE - _ library ${name})
+  if(name STREQUAL cairn OR TARGET ${library})
     configure_file(cmake/${name}.pc.in ${name}.pc @ONLY)
     install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc
             DESTINATION ${pkg_config_dir} COMPONENT development)

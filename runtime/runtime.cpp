@@ -162,7 +162,7 @@ constexpr auto on_own_thread =
 
 }  // namespace
 
-runtime_core::runtime_core(runtime_options options, const engine_factory* make_engine) {
+runtime_core::runtime_core(runtime_options options, const engine_factory* make_engine, compiled_with_boost<BOOST_VERSION>) {
   if (!options.journal) {
     throw error(errc::invalid_argument, "runtime_options::journal is empty; give it a journal, for example open_store(folder)");
   }
@@ -459,8 +459,5 @@ boost::asio::awaitable<answer<>> answered(submission submit, actors::operation_p
 #endif
 
 }  // namespace detail
-
-runtime::runtime(runtime_options options) : core_(std::move(options), nullptr) {}
-runtime::runtime(runtime_options options, const detail::engine_factory& make_engine) : core_(std::move(options), &make_engine) {}
 
 }  // namespace cairn

@@ -86,6 +86,10 @@ consumer_step(library_only COMMAND ${CMAKE_COMMAND} -S ${PROJECT_SOURCE_DIR} -B 
               ${consumer_settings} -DBUILD_TESTING=OFF -DCAIRN_BENCHMARKS=OFF
               -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON -DCMAKE_DISABLE_FIND_PACKAGE_CLI11=ON
               -DCMAKE_DISABLE_FIND_PACKAGE_doctest=ON -DCMAKE_DISABLE_FIND_PACKAGE_rapidcheck=ON)
+consumer_step(without_rocksdb COMMAND ${CMAKE_COMMAND} -S ${PROJECT_SOURCE_DIR} -B ${consumer}/without_rocksdb
+              ${consumer_settings} -DBUILD_TESTING=OFF -DCAIRN_BENCHMARKS=OFF -DCMAKE_DISABLE_FIND_PACKAGE_RocksDB=ON)
+set_tests_properties(consumer.without_rocksdb PROPERTIES
+                     PASS_REGULAR_EXPRESSION "left out: they need RocksDB.*Generating done")
 set(embed ${CMAKE_COMMAND} -S ${consumer_source}/embedded -B ${consumer}/embedded ${consumer_settings}
           -DCAIRN_SOURCE=${PROJECT_SOURCE_DIR} -DCAIRN_VERSION=${PROJECT_VERSION})
 # With the Boost of Debian 13, which Debian 12 does not have, if it can be had.
@@ -100,7 +104,20 @@ if(NOT EXISTS ${boost}/usr/include/boost/version.hpp AND CMAKE_SYSTEM_PROCESSOR 
   file(REMOVE ${boost}/boost.deb)
 endif()
 if(EXISTS ${boost}/usr/include/boost/version.hpp)
-  list(APPEND embed -DBoost_NO_BOOST_CMAKE=ON -DBOOST_INCLUDEDIR=${boost}/usr/include)
+  set(newer_boost -DBoost_NO_BOOST_CMAKE=ON -DBOOST_INCLUDEDIR=${boost}/usr/include)
+  list(APPEND embed ${newer_boost})
+  # An installed cairn refuses a project with another Boost: its CMake package does, and else the linker.
+  consumer_step(other_boost AFTER install
+                COMMAND ${CMAKE_COMMAND} -S ${consumer_source} -B ${consumer}/other_boost
+                -DCMAKE_PREFIX_PATH=${consumer}/installed ${consumer_settings} ${newer_boost})
+  set_tests_properties(consumer.other_boost PROPERTIES PASS_REGULAR_EXPRESSION "This cairn was built with[ \n]+Boost")
+  if(CAIRN_PKG_CONFIG)
+    consumer_step(other_boost_links AFTER install COMMAND sh -c "
+      ${compile} -isystem ${boost}/usr/include -DPACKAGE_VERSION=\"\\\"\\\"\" ${consumer_source}/main.cpp -o ${consumer}/with_other_boost \
+        $(${pkg_config} --cflags --libs --static cairn)")
+    set_tests_properties(consumer.other_boost_links PROPERTIES
+                         PASS_REGULAR_EXPRESSION "undefined reference to .*compiled_with_boost<108300>")
+  endif()
 else()
   message(STATUS "Boost 1.83 cannot be downloaded: the embedding project is built with the installed Boost")
 endif()

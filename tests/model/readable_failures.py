@@ -91,6 +91,25 @@ WRONG = [
     ("a decision without events that forgets its result",
      "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
      " cairn::decision<Event, int> decide(const Add&) const { return cairn::accepted; } };", "return {event, result}"),
+    ("a result without a codec",
+     "struct Odd { int n; };"
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
+     " cairn::decision<Event, Odd> decide(const Add&) const { return {Added{}, Odd{}}; } };"
+     "void f() { cairn::require_command<A, Add>(); }", "the result of this `decide` has"),
+    ("a decision that is a bool",
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
+     " cairn::decision<Event> decide(const Add&) const { return false; } };", "or cairn::reject("),
+    ("a decision that is another aggregate's event",
+     "struct Foreign { static constexpr std::string_view type = \"F\"; };"
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
+     " cairn::decision<Event> decide(const Add&) const { return Foreign{}; } };", "[with T = Foreign]"),
+    ("a decision with a result that is an int",
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
+     " cairn::decision<Event, int> decide(const Add&) const { return 7; } };", "or cairn::reject("),
+    ("an id that is a number",
+     "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"
+     " cairn::decision<Event> decide(const Add&) const { return cairn::accepted; } };"
+     "void f(cairn::runtime& r) { (void)r.ask<A>(0, Add{}); }", "the id of an aggregate is a string"),
     ("a batch of several kinds of commands that answer with different results",
      "struct Count {};"
      "struct A { static constexpr std::string_view category = \"a\"; using Event = Events; void evolve(const Added&) noexcept {}"

@@ -255,44 +255,97 @@ TEST_CASE("a read, a batch and a coroutine's call are cancelled") {
 
 namespace {
 
-/// Sends commands one after the other on a strand of its own, and cancels each at a random moment or not at all.
+/// Makes calls one after the other on a strand of its own: commands, batches, and reads of the state and of the history. Cancels
+/// most of them at a random moment, and gives some commands a deadline that passes soon.
 class client {
 public:
-  client(runtime& runtime, asio::io_context& io, std::uint64_t number, std::size_t commands)
-      : runtime_(runtime), strand_(asio::make_strand(io)), random_(number), number_(number), left_(commands) {}
+  client(runtime& runtime, asio::io_context& io, std::uint64_t number, std::size_t calls)
+      : runtime_(runtime), strand_(asio::make_strand(io)), random_(number), number_(number), left_(calls) {}
 
   void next() {
     if (left_-- == 0) return;
-    current_ = std::make_shared<call>();
-    auto& now = *current_;
-    now.tag = std::to_string(number_) + "/" + std::to_string(left_);
-    now.product = std::to_string(random_.below(products));
-    now.with_id = random_.chance(0.5);
-    send(current_);
-    if (random_.chance(0.8)) cancel_after(random_.below(20), current_);
+    auto now = std::make_shared<call>();
+    now->product = std::to_string(random_.below(products));
+    if (random_.chance(0.3)) {
+      read(now);
+    } else if (random_.chance(0.1)) {
+      send_batch(now);
+    } else {
+      send(now);
+    }
+    if (random_.chance(0.8)) cancel_after(random_.below(20), now);
   }
 
   static constexpr std::size_t products = 64;
-  std::size_t called_wrongly = 0, answered_wrongly = 0, cancelled = 0, in_doubt = 0, in_doubt_and_stored = 0;
+  static constexpr std::size_t batch = 3;
+  std::size_t called_wrongly = 0, answered_wrongly = 0, refused = 0, in_doubt = 0, in_doubt_and_stored = 0, reads_cancelled = 0;
   std::map<std::string, std::vector<std::string>> stored, not_stored;  // tags by product
 
 private:
   struct call {
     asio::cancellation_signal signal;
-    std::string tag, product;
-    bool with_id = false;
+    std::string product;
+    std::vector<addressed<AddStock>> commands;
+    std::size_t answered = 0;
     int called = 0;
   };
+  using call_ptr = std::shared_ptr<call>;
 
-  void send(const std::shared_ptr<call>& now) {
-    const call_options options{.command_id = now->with_id ? std::string_view(now->tag) : std::string_view()};
-    runtime_.ask<Product>(
-        now->product, AddStock{1, now->tag}, options,
-        asio::bind_cancellation_slot(now->signal.slot(),
-                                     asio::bind_executor(strand_, [this, now](auto, const answer<>& got) { take(now, got); })));
+  /// A handler on the strand, with the call's cancellation slot.
+  template <class Take>
+  auto handler(const call_ptr& now, Take take) {
+    auto once = [this, now, take = std::move(take)](auto&&... arguments) {
+      if (++now->called != 1) ++called_wrongly;
+      take(std::forward<decltype(arguments)>(arguments)...);
+    };
+    return asio::bind_cancellation_slot(now->signal.slot(), asio::bind_executor(strand_, std::move(once)));
   }
 
-  void cancel_after(std::size_t hops, std::shared_ptr<call> now) {
+  void add_command(call& now) {
+    const auto tag = std::to_string(number_) + "/" + std::to_string(left_) + "/" + std::to_string(now.commands.size());
+    command_options options;
+    if (random_.chance(0.5)) options.command_id = tag;
+    if (random_.chance(0.2)) options.deadline = system_now() + std::chrono::microseconds(random_.below(200));
+    now.commands.push_back({now.product, AddStock{1, tag}, std::move(options)});
+  }
+
+  void send(const call_ptr& now) {
+    add_command(*now);
+    auto& [id, command, options] = now->commands.front();
+    runtime_.ask<Product>(id, command, command_options(options), handler(now, [this, now](auto code, const answer<>& got) {
+                            if (bool(code) != got.failed()) ++answered_wrongly;
+                            take(now, got);
+                          }));
+  }
+
+  void send_batch(const call_ptr& now) {
+    while (now->commands.size() < batch) add_command(*now);
+    runtime_.ask_many<Product>(now->commands, handler(now, [this, now](const std::vector<answer<>>& all) {
+                                 if (all.size() != batch) ++answered_wrongly;
+                                 now->answered = 0;
+                                 batch_ = all;
+                                 take(now, batch_.front());
+                               }));
+  }
+
+  void read(const call_ptr& now) {
+    const auto take = [this](auto code, const auto& got) {
+      if (bool(code) != got.failed()) ++answered_wrongly;
+      if (got.code == errc::cancelled) {
+        ++reads_cancelled;
+      } else if (got.failed()) {
+        ++answered_wrongly;
+      }
+      next();
+    };
+    if (random_.chance(0.8)) {
+      runtime_.state<Product>(now->product, handler(now, take));
+    } else {
+      runtime_.history<Product>(now->product, version_range{.limit = 5}, handler(now, take));
+    }
+  }
+
+  void cancel_after(std::size_t hops, call_ptr now) {
     if (hops > 0) {
       return asio::post(strand_, [this, hops, now = std::move(now)]() mutable { cancel_after(hops - 1, std::move(now)); });
     }
@@ -300,31 +353,37 @@ private:
     now->signal.emit(types[random_.below(3)]);
   }
 
-  void take(const std::shared_ptr<call>& now, const answer<>& got) {
-    if (++now->called != 1) ++called_wrongly;
+  /// Takes the answer to the next command of the call. A command in doubt that has an id is sent again.
+  void take(const call_ptr& now, const answer<>& got) {
+    const auto& one = now->commands[now->answered];
     if (got) {
-      stored[now->product].push_back(now->tag);
-    } else if (got.code == errc::cancelled) {
-      if (now->with_id) ++answered_wrongly;
-      ++cancelled;
-      not_stored[now->product].push_back(now->tag);
-    } else if (got.code == errc::cancelled_in_doubt) {
+      stored[now->product].push_back(one.command.reason);
+    } else if (got.code == errc::cancelled || got.code == errc::deadline_passed) {
+      ++refused;
+      not_stored[now->product].push_back(one.command.reason);
+    } else if (got.code == errc::cancelled_in_doubt || got.code == errc::timed_out) {
       ++in_doubt;
-      if (now->with_id) return repeat(now);
+      if (!one.options.command_id.empty()) return repeat(now);
     } else {
       ++answered_wrongly;
     }
-    next();
+    go_on(now);
   }
 
-  void repeat(const std::shared_ptr<call>& now) {
-    runtime_.ask<Product>(now->product, AddStock{1, now->tag}, {.command_id = now->tag},
+  void repeat(const call_ptr& now) {
+    const auto& one = now->commands[now->answered];
+    runtime_.ask<Product>(one.id, one.command, {.command_id = one.options.command_id},
                           asio::bind_executor(strand_, [this, now](auto, const answer<>& got) {
                             if (!got) ++answered_wrongly;
                             in_doubt_and_stored += got.repeated;
-                            stored[now->product].push_back(now->tag);
-                            next();
+                            stored[now->product].push_back(now->commands[now->answered].command.reason);
+                            go_on(now);
                           }));
+  }
+
+  void go_on(const call_ptr& now) {
+    if (++now->answered < now->commands.size()) return take(now, batch_[now->answered]);
+    next();
   }
 
   runtime& runtime_;
@@ -332,14 +391,14 @@ private:
   testkit::random random_;
   const std::uint64_t number_;
   std::size_t left_;
-  std::shared_ptr<call> current_;
+  std::vector<answer<>> batch_;
 };
 
 }  // namespace
 
-TEST_CASE("of commands cancelled at random moments each is answered once, and its outcome can be learned by its id") {
+TEST_CASE("of calls cancelled at random moments each is answered once, and what was stored can be learned by command ids") {
   constexpr std::size_t clients = 16;
-  const auto commands = setting("CAIRN_TEST_CANCELLATIONS", sanitized ? 100'000 : 300'000);
+  const auto calls = setting("CAIRN_TEST_CANCELLATIONS", 1'000'000);
   runtime runtime{{.journal = memory_journal()}};
   for (std::size_t product = 0; product < client::products; ++product) {
     runtime.ask<Product>(std::to_string(product), Enrol{}, blocking).value();
@@ -347,7 +406,7 @@ TEST_CASE("of commands cancelled at random moments each is answered once, and it
   asio::io_context io{2};
   std::vector<std::unique_ptr<client>> all;
   for (std::size_t number = 0; number < clients; ++number) {
-    all.push_back(std::make_unique<client>(runtime, io, number, commands / clients));
+    all.push_back(std::make_unique<client>(runtime, io, number, calls / clients));
     all.back()->next();
   }
   std::thread other([&] { io.run(); });
@@ -361,7 +420,7 @@ TEST_CASE("of commands cancelled at random moments each is answered once, and it
       if (const auto* added = std::get_if<StockAdded>(&one.event)) ++tags[added->reason];
     }
   }
-  std::size_t wrong = 0, cancelled = 0, in_doubt = 0, in_doubt_and_stored = 0;
+  std::size_t wrong = 0, refused = 0, in_doubt = 0, in_doubt_and_stored = 0, reads_cancelled = 0;
   for (const auto& one : all) {
     CHECK(one->called_wrongly == 0);
     CHECK(one->answered_wrongly == 0);
@@ -371,16 +430,18 @@ TEST_CASE("of commands cancelled at random moments each is answered once, and it
     for (const auto& [product, tags] : one->not_stored) {
       for (const auto& tag : tags) wrong += found[product].contains(tag);
     }
-    cancelled += one->cancelled;
+    refused += one->refused;
     in_doubt += one->in_doubt;
     in_doubt_and_stored += one->in_doubt_and_stored;
+    reads_cancelled += one->reads_cancelled;
   }
   CHECK(wrong == 0);
-  show("cancellation: " + std::to_string(commands) + " commands, " + std::to_string(cancelled) + " cancelled, " +
-       std::to_string(in_doubt) + " in doubt; a repeat found " + std::to_string(in_doubt_and_stored) + " of them stored; " +
-       std::to_string(wrong) + " wrong");
-  CHECK(cancelled > 0);
+  show("cancellation: " + std::to_string(calls) + " calls; " + std::to_string(refused) + " commands cancelled or expired, " +
+       std::to_string(in_doubt) + " in doubt, of which a repeat found " + std::to_string(in_doubt_and_stored) + " stored; " +
+       std::to_string(reads_cancelled) + " reads cancelled; " + std::to_string(wrong) + " wrong");
+  CHECK(refused > 0);
   CHECK(in_doubt_and_stored > 0);
+  CHECK(reads_cancelled > 0);
 }
 
 }  // namespace cairn::tests

@@ -111,6 +111,24 @@ consteval void require_codec() {
   }
 }
 
+/// Requires of the result of command `C` that bytes can be made of it.
+template <class A, class C>
+consteval void require_result() {
+  using result = typename decltype(std::declval<const A&>().decide(std::declval<const C&>()))::result_type;
+  if constexpr (!std::is_void_v<result>) {
+    static_assert(std::default_initializable<result> && Encodable<result>,
+                  "cairn: the result of this `decide` is default-constructible and has a codec: include <cairn/msgpack.hpp> and "
+                  "name its fields by MSGPACK_DEFINE_MAP(...); or specialise cairn::codec for it");
+    // A result may be of another library's type, such as std::string, which msgpack knows without names of fields.
+    if constexpr (std::is_aggregate_v<result> && requires { codec<result>::names_its_fields; }) {
+      static_assert(
+          codec<result>::names_its_fields || requires { std::tuple_size<result>::value; },
+          "cairn: the result of this `decide` has fields and does not name them: add MSGPACK_DEFINE_MAP(field, ...) "
+          "to it, or specialise cairn::codec for it");
+    }
+  }
+}
+
 /// Requires of aggregate `A` what event `E` needs. The compiler names both.
 template <class A, class E>
 consteval void require_event() {
@@ -166,6 +184,7 @@ consteval void require_command() {
       requires(const A& state, const C& command) { state.decide(command); },
       "cairn: `decide` must be const: it returns events, and evolve applies them");
   static_assert(CommandOf<C, A>, "cairn: `decide` must return a cairn::decision<Event> over the aggregate's own events");
+  detail::require_result<A, C>();
 }
 
 /// The schema version of an event or a state: its `schema_version`, or 1.

@@ -1,6 +1,8 @@
 // What an aggregate makes of a command: events, nothing to do, or no.
 #pragma once
 
+#include <cairn/identity.hpp>
+
 #include <concepts>
 #include <span>
 #include <string>
@@ -57,8 +59,18 @@ private:
 template <class E, class Event>
 concept OneOf = std::is_constructible_v<Event, E&&> && !std::same_as<std::remove_cvref_t<E>, rejection>;
 
-template <class>
-inline constexpr bool never = false;
+template <class T, class... Others>
+concept NoneOf = (!std::same_as<std::remove_cvref_t<T>, Others> && ...);
+
+/// What `decide` cannot return.
+template <class T, class Event>
+concept NoDecision = !OneOf<T, Event> && NoneOf<T, rejection, accepted_t, std::vector<Event>> &&
+                     !std::derived_from<std::remove_cvref_t<T>, decided<Event>>;
+template <class T>
+consteval void refuse_no_decision() {
+  static_assert(never<T>, "cairn: `decide` returns an event of the aggregate's, a std::vector of its `Event`, cairn::accepted or "
+                          "cairn::reject(\"code\", \"message\"), and not T");
+}
 
 }  // namespace detail
 
@@ -89,6 +101,11 @@ public:
                   "cairn: this `decide` has a result: `return {event, result};`, or reject the command");
   }
 
+  template <detail::NoDecision<Event> Other>
+  decision(Other&&) : base(accepted_t{}) {
+    detail::refuse_no_decision<std::remove_cvref_t<Other>>();
+  }
+
   const Result& result() const noexcept { return result_; }
 
 private:
@@ -108,6 +125,10 @@ public:
   decision(std::vector<Event> events) : base(std::move(events)) {}
   template <detail::OneOf<Event> E>
   decision(E&& event) : base(std::in_place_type<Event>, std::forward<E>(event)) {}
+  template <detail::NoDecision<Event> Other>
+  decision(Other&&) : base(accepted_t{}) {
+    detail::refuse_no_decision<std::remove_cvref_t<Other>>();
+  }
 };
 
 }  // namespace cairn

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <compare>
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <limits>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace cairn::inline v1 {
 
@@ -53,6 +55,28 @@ struct stream_id {
 
   operator stream_view() const noexcept { return {category, id}; }
   auto operator<=>(const stream_id&) const = default;
+};
+
+namespace detail {
+template <class>
+inline constexpr bool never = false;
+}
+
+/// The id of an aggregate as a call takes it: a string of any kind. Does not own it. A number does not compile, because C++
+/// would take 0 for a null pointer.
+class aggregate_id {
+public:
+  template <std::convertible_to<std::string_view> Text>
+  aggregate_id(const Text& text) : text_(text) {}
+  template <class Number>
+  requires std::is_arithmetic_v<Number> || std::is_null_pointer_v<Number> aggregate_id(Number) {
+    static_assert(detail::never<Number>, "cairn: the id of an aggregate is a string: write \"7\" or std::to_string(number)");
+  }
+
+  operator std::string_view() const noexcept { return text_; }
+
+private:
+  std::string_view text_;
 };
 
 /// A hash of the name, the same for stream_id and stream_view. Not stable between programs: never store it.

@@ -61,11 +61,16 @@ namespace detail {
 /// Makes the actors. The testkit's runs them step by step.
 using engine_factory = std::function<std::unique_ptr<actors::engine>(actors::engine_parts&&)>;
 
+/// Names a version of Boost. Asio's types differ between versions: a program that is compiled with another Boost than the
+/// library does not link, and the linker names this type.
+template <int Version>
+struct compiled_with_boost {};
+
 /// The compiled part of the runtime. Thread safety: every member from any thread.
 class runtime_core {
 public:
   /// Without a factory the actors have threads of their own.
-  runtime_core(runtime_options options, const engine_factory* make_engine);
+  runtime_core(runtime_options options, const engine_factory* make_engine, compiled_with_boost<BOOST_VERSION>);
   ~runtime_core();
 
   void submit(actors::operation_ptr asked);
@@ -120,7 +125,7 @@ std::string take_outcome(actors::outcome& from, answer<Result>& into) {
   if (from.code != errc{}) {
     into.detail = std::move(from.text);
   } else if (from.rejected) {
-    into.rejected.emplace(rejection{std::move(from.text), std::move(from.message)});
+    into.rejected.emplace(std::move(*from.rejected));
   }
   return std::move(from.text);
 }
@@ -364,10 +369,14 @@ class aggregate_ref;
 /// Takes commands for any number of aggregates over one journal.
 ///
 /// Thread safety: every member from any thread. Ownership: owns its actors and threads; neither copied nor
-/// moved. Errors of every call: those of cairn::errc, as documented there. The execution context of a handler
-/// must live until its run() returns because no work is left: the runtime keeps work outstanding there for as
-/// long as it uses the context. A context that is stopped or polled instead must outlive the runtime. Moving a
-/// handler, an aggregate's result or its state must not throw: the exception could not be reported.
+/// moved.
+///
+/// Errors of every call but drain(): invalid_argument, overloaded, draining, abandoned, cancelled, journal_unavailable,
+/// corrupt_record, unknown_event. Each call names its others. docs/errors.md says what to do about each.
+///
+/// Executors: the execution context of a handler must live until its run() returns because no work is left: the runtime keeps
+/// work outstanding there for as long as it uses the context. A context that is stopped or polled instead must outlive the
+/// runtime. Moving a handler, an aggregate's result or its state must not throw: the exception could not be reported.
 ///
 /// Cancellation: by the slot of a call's handler. `total` cancels a command only before it is decided; `partial` and `terminal`
 /// also end the wait for its answer. The call completes with errc::cancelled (not stored) or, if the command is decided or has a
@@ -394,9 +403,9 @@ class runtime {
 public:
   /// Starts. Throws error(errc::invalid_argument), naming the option, its value and its range, and
   /// error(errc::store_in_use) if the journal belongs to another runtime.
-  explicit runtime(runtime_options options);
+  explicit runtime(runtime_options options) : core_(std::move(options), nullptr, {}) {}
   /// With other actors than those on threads: for the testkit.
-  runtime(runtime_options options, const detail::engine_factory& make_engine);
+  runtime(runtime_options options, const detail::engine_factory& make_engine) : core_(std::move(options), &make_engine, {}) {}
 
   runtime(const runtime&) = delete;
   runtime& operator=(const runtime&) = delete;
@@ -404,8 +413,8 @@ public:
   /// The aggregate `A` with this id, whether it has events or not: `auto product = runtime.of<Product>("1");`. Valid as
   /// long as the runtime.
   template <class A>
-  aggregate_ref<A> of(std::string_view id) {
-    return {*this, std::string(id)};
+  [[nodiscard]] aggregate_ref<A> of(aggregate_id id) {
+    return {*this, std::string(std::string_view(id))};
   }
 
   /// Sends `command` to the aggregate `A` with `id`; completes with answer<Result> once its events are durable.
@@ -415,19 +424,22 @@ public:
   /// deadline, may be answered earlier. Answers for one io_context come up to 32 in one of its handlers: a handler that
   /// blocks until another command is answered may block for ever. If one throws or stops the context, the others of its
   /// 32 come later than what was posted meanwhile.
+  ///
+  /// Further errors: version_conflict, deadline_passed, timed_out, cancelled_in_doubt, command_id_reused, decide_failed,
+  /// recovery_failed, fenced.
   template <class A, class Command, detail::Token... T>
   requires(sizeof...(T) <= 1)
-      [[nodiscard]] auto ask(std::string_view id, Command&& command, const call_options& options, T&&... token) {
+      [[nodiscard]] auto ask(aggregate_id id, Command&& command, const call_options& options, T&&... token) {
     return ask_boxed<A>(id, std::forward<Command>(command), actors::boxed(options), std::forward<T>(token)...);
   }
   /// With options that are moved.
   template <class A, class Command, std::same_as<command_options> Options, detail::Token... T>
-  requires(sizeof...(T) <= 1) [[nodiscard]] auto ask(std::string_view id, Command&& command, Options&& options, T&&... token) {
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto ask(aggregate_id id, Command&& command, Options&& options, T&&... token) {
     detail::require_survives_await<Options, T...>();
     return ask_boxed<A>(id, std::forward<Command>(command), actors::boxed(std::move(options)), std::forward<T>(token)...);
   }
   template <class A, class Command, detail::Token... T>
-  requires(sizeof...(T) <= 1) [[nodiscard]] auto ask(std::string_view id, Command&& command, T&&... token) {
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto ask(aggregate_id id, Command&& command, T&&... token) {
     return ask_boxed<A>(id, std::forward<Command>(command), {}, std::forward<T>(token)...);
   }
 
@@ -438,6 +450,8 @@ public:
   /// decided in their order, and different aggregates in parallel. Events may be recorded as of the moment at which their
   /// aggregate took the batch, not each as of its own. Each command takes a place among those in flight, in order, and
   /// fails or waits without one, as its own options say; a batch may be larger than in_flight_max if its commands wait.
+  ///
+  /// Errors: each answer has its own, as of ask(). Throws std::bad_alloc if memory for the batch is short.
   template <class A, class Command, detail::Token... T>
   requires(sizeof...(T) <= 1) [[nodiscard]] auto ask_many(std::vector<addressed<Command>> commands, T&&... token) {
     require_batch_command<A, Command>();
@@ -453,16 +467,17 @@ public:
   }
   /// The same for one aggregate, with the default options.
   template <class A, class Command, detail::Token... T>
-  requires(sizeof...(T) <= 1) [[nodiscard]] auto ask_many(std::string_view id, std::vector<Command> commands, T&&... token) {
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto ask_many(aggregate_id id, std::vector<Command> commands, T&&... token) {
     std::vector<addressed<Command>> all;
     all.reserve(commands.size());
-    for (auto& command : commands) all.push_back({std::string(id), std::move(command)});
+    for (auto& command : commands) all.push_back({std::string(std::string_view(id)), std::move(command)});
     return ask_many<A>(std::move(all), std::forward<T>(token)...);
   }
 
-  /// Reads the present state, once all events that made it are durable; completes with versioned<A>.
+  /// Reads the present state, once all events that made it are durable; completes with versioned<A>. Further error:
+  /// recovery_failed.
   template <class A, detail::Token... T>
-  requires(sizeof...(T) <= 1) [[nodiscard]] auto state(std::string_view id, T&&... token) {
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto state(aggregate_id id, T&&... token) {
     require_aggregate<A>();
     return detail::call<detail::state_maker<A>>(detail::submission{&core_, &detail::runtime_core::submit},
                                                 actors::operation_ptr(new actors::state_operation<A>(id)),
@@ -471,9 +486,10 @@ public:
 
   /// Reads a past state by replay; completes with versioned<A>. `when` is a version (errc::invalid_argument if the
   /// aggregate has not reached it), a timestamp (all that was recorded up to and at that moment), or as_occurred (all that
-  /// had happened by then in the business's own time). Before the first event it is the empty state at version 0.
+  /// had happened by then in the business's own time). Before the first event it is the empty state at version 0. It reads
+  /// the journal and needs no live aggregate, so recovery_failed cannot come.
   template <class A, class When, detail::Token... T>
-  requires(sizeof...(T) <= 1) [[nodiscard]] auto state_at(std::string_view id, When when, T&&... token) {
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto state_at(aggregate_id id, When when, T&&... token) {
     require_aggregate<A>();
     return detail::call<detail::state_maker<A>>(detail::submission{&core_, &detail::runtime_core::submit_read},
                                                 actors::operation_ptr(new actors::past_state_operation<A, When>(id, when)),
@@ -481,16 +497,16 @@ public:
   }
 
   /// Reads the events in `range`, each with its record; completes with history_part<A>. All of them are held in memory:
-  /// give a limit for a long history.
+  /// give a limit for a long history. Errors: those of every call.
   template <class A, detail::Token... T>
-  requires(sizeof...(T) <= 1) [[nodiscard]] auto history(std::string_view id, version_range range, T&&... token) {
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto history(aggregate_id id, version_range range, T&&... token) {
     require_aggregate<A>();
     return detail::call<detail::history_maker<A>>(detail::submission{&core_, &detail::runtime_core::submit_read},
                                                   actors::operation_ptr(new detail::history_operation<A>(id, range)),
                                                   std::forward<T>(token)...);
   }
   template <class A, detail::Token... T>
-  requires(sizeof...(T) <= 1) [[nodiscard]] auto history(std::string_view id, T&&... token) {
+  requires(sizeof...(T) <= 1) [[nodiscard]] auto history(aggregate_id id, T&&... token) {
     return history<A>(id, version_range{}, std::forward<T>(token)...);
   }
 
@@ -521,13 +537,13 @@ public:
   }
 
   /// The counts so far.
-  runtime_statistics statistics() const noexcept { return core_.statistics(); }
+  [[nodiscard]] runtime_statistics statistics() const noexcept { return core_.statistics(); }
   /// Operations that are admitted and not finished. A cancelled or expired one counts until its aggregate has passed it.
-  std::size_t in_flight() const noexcept { return core_.in_flight(); }
+  [[nodiscard]] std::size_t in_flight() const noexcept { return core_.in_flight(); }
 
 private:
   template <class A, class Command, class... T>
-  auto ask_boxed(std::string_view id, Command&& command, actors::boxed_options options, T&&... token) {
+  auto ask_boxed(aggregate_id id, Command&& command, actors::boxed_options options, T&&... token) {
     using command_type = std::remove_cvref_t<Command>;
     require_command<A, command_type>();
     detail::require_survives_await<Command, T...>();
@@ -542,7 +558,7 @@ private:
 };
 
 /// One aggregate of a runtime. A value: copies refer to the same aggregate. Valid as long as the runtime.
-/// Thread safety: const members from any thread. Each call is that of the runtime without `A` and the id.
+/// Thread safety: const members from any thread. Each call is that of the runtime without `A` and the id, with its errors.
 template <Aggregate A>
 class aggregate_ref {
 public:

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cairn/command_options.hpp>
+#include <cairn/decision.hpp>
 #include <cairn/error.hpp>
 #include <cairn/identity.hpp>
 #include <cairn/time.hpp>
@@ -59,14 +60,13 @@ struct aggregate_type {
 
 /// The outcome of an operation. Either `code` is set, or the aggregate has answered.
 struct outcome {
-  errc code{};               ///< errc{} unless the call failed
-  std::uint32_t events = 0;  ///< that the command stored
-  cairn::version version;    ///< after the command; with errc::version_conflict, the current one
-  bool rejected = false;
-  bool repeated = false;  ///< the first answer to this command id, again
-  /// With a code: the detail. Rejected: the rejection's code. Else the encoded typed result of the command.
+  errc code{};                          ///< errc{} unless the call failed
+  std::uint32_t events = 0;             ///< that the command stored
+  cairn::version version;               ///< after the command; with errc::version_conflict, the current one
+  std::unique_ptr<rejection> rejected;  ///< null unless decide refused the command. Rare, and each byte here counts
+  bool repeated = false;                ///< the first answer to this command id, again
+  /// With a code: the detail. Else the encoded typed result of the command.
   std::string text;
-  std::string message = {};  ///< rejected: the rejection's message
 
   static outcome failed(errc code, std::string detail) {
     outcome failure;
@@ -242,7 +242,7 @@ public:
   /// Frees the completion's memory before its end, once it has delivered.
   void destroy_completion() noexcept;
 
-  static constexpr std::size_t room_bytes = 192;
+  static constexpr std::size_t room_bytes = 128;
   /// Takes memory that lives as long as this operation; null if there is not enough left. One thread at a time.
   void* take_room(std::size_t bytes) noexcept {
     bytes = (bytes + alignof(std::max_align_t) - 1) / alignof(std::max_align_t) * alignof(std::max_align_t);

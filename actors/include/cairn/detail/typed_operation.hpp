@@ -6,6 +6,7 @@
 #include <cairn/aggregate.hpp>
 #include <cairn/detail/operation.hpp>
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -113,9 +114,7 @@ protected:
   [[gnu::noinline]] void keep(decided_type&& made, draft& into, outcome& answer) {
     decided_.emplace(std::move(made));
     if (const auto* refusal = decided_->rejected()) {
-      answer.rejected = true;
-      answer.text = refusal->code;
-      answer.message = refusal->message;
+      answer.rejected = std::make_unique<rejection>(*refusal);
     } else {
       encode_events<A>(decided_->events(), stream(), into, answer.text);
     }

@@ -60,19 +60,19 @@ std::string to_string(const address& who);
 inline address journal_actor() { return {address::role::journal, {}}; }
 inline address snapshot_writer() { return {address::role::snapshot_writer, {}}; }
 template <Aggregate A>
-address aggregate(std::string_view id) {
+address aggregate(aggregate_id id) {
   return {address::role::aggregate, stream_id(A::category, id)};
 }
 template <Aggregate A>
-address recoverer_of(std::string_view id) {
+address recoverer_of(aggregate_id id) {
   return {address::role::recoverer, stream_id(A::category, id)};
 }
 template <Aggregate A>
-address reader_of(std::string_view id) {
+address reader_of(aggregate_id id) {
   return {address::role::reader, stream_id(A::category, id)};
 }
 template <Aggregate A>
-address directory_of(std::string_view id) {
+address directory_of(aggregate_id id) {
   return {address::role::directory, stream_id(A::category, id)};
 }
 

@@ -158,7 +158,7 @@ public:
 
   // What is asked. None of these does anything before the actors are stepped.
   template <Aggregate A, class Command>
-  auto ask(std::string_view id, Command command, const call_options& options = {},
+  auto ask(aggregate_id id, Command command, const call_options& options = {},
            std::source_location where = std::source_location::current()) {
     awaited<cairn::detail::answer_of<A, Command>> answer(where);
     runtime().template ask<A>(id, std::move(command), options,
@@ -173,27 +173,26 @@ public:
     return answers;
   }
   template <Aggregate A, class Command>
-  auto ask_many(std::string_view id, std::vector<Command> commands,
-                std::source_location where = std::source_location::current()) {
+  auto ask_many(aggregate_id id, std::vector<Command> commands, std::source_location where = std::source_location::current()) {
     awaited<std::vector<cairn::detail::answer_of<A, Command>>> answers(where);
     runtime().template ask_many<A>(id, std::move(commands),
                                    into<cairn::detail::batch_maker<actors::result_of<A, Command>>>(answers).token());
     return answers;
   }
   template <Aggregate A>
-  auto state(std::string_view id, std::source_location where = std::source_location::current()) {
+  auto state(aggregate_id id, std::source_location where = std::source_location::current()) {
     awaited<versioned<A>> seen(where);
     runtime().template state<A>(id, into<cairn::detail::state_maker<A>>(seen).token());
     return seen;
   }
   template <Aggregate A, class When>
-  auto state_at(std::string_view id, When when, std::source_location where = std::source_location::current()) {
+  auto state_at(aggregate_id id, When when, std::source_location where = std::source_location::current()) {
     awaited<versioned<A>> seen(where);
     runtime().template state_at<A>(id, when, into<cairn::detail::state_maker<A>>(seen).token());
     return seen;
   }
   template <Aggregate A>
-  auto history(std::string_view id, version_range range = {}, std::source_location where = std::source_location::current()) {
+  auto history(aggregate_id id, version_range range = {}, std::source_location where = std::source_location::current()) {
     awaited<history_part<A>> seen(where);
     runtime().template history<A>(id, range, into<cairn::detail::history_maker<A>>(seen).token());
     return seen;
