@@ -113,7 +113,8 @@ if(EXISTS ${boost}/usr/include/boost/version.hpp)
   set_tests_properties(consumer.other_boost PROPERTIES PASS_REGULAR_EXPRESSION "This cairn was built with[ \n]+Boost")
   if(CAIRN_PKG_CONFIG)
     consumer_step(other_boost_links AFTER install COMMAND sh -c "
-      ${compile} -isystem ${boost}/usr/include -DPACKAGE_VERSION=\"\\\"\\\"\" ${consumer_source}/main.cpp -o ${consumer}/with_other_boost \
+      ${compile} -isystem ${boost}/usr/include -DPACKAGE_VERSION=\"\\\"\\\"\" \
+        ${consumer_source}/main.cpp -o ${consumer}/with_other_boost \
         $(${pkg_config} --cflags --libs --static cairn)")
     set_tests_properties(consumer.other_boost_links PROPERTIES
                          PASS_REGULAR_EXPRESSION "undefined reference to .*compiled_with_boost<108300>")
