@@ -1,6 +1,7 @@
 // What all actors of one runtime share: the store, the clock, the bounds, the counters. Knows nothing of CAF.
 #pragma once
 
+#include "durable_head.hpp"
 #include "recovery.hpp"
 
 #include <cairn/journal.hpp>
@@ -80,6 +81,7 @@ struct shared_context {
   settings bounds;
   counters stats;
   journal_health health = {};
+  durable_head head = {};
   std::atomic<std::int64_t> undurable_bytes = 0;
   /// Of the snapshots that wait to be durable and saved. Shared with these.
   std::shared_ptr<std::atomic<std::size_t>> snapshot_bytes = std::make_shared<std::atomic<std::size_t>>(0);

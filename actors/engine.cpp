@@ -61,7 +61,8 @@ class engine_on_threads final : public engine {
 public:
   explicit engine_on_threads(engine_parts parts)
       : shared_{std::move(parts.store), std::move(parts.now), std::move(parts.warn), checked(parts.bounds), {}},
-        config_(shared_.bounds), system_(config_, [this](caf::actor_system& system) {
+        config_(shared_.bounds), system_(config_, [this, &parts](caf::actor_system& system) {
+          shared_.head.open(shared_.store ? shared_.store->last() : position{}, std::move(parts.resume_read));
           deadlines_.start();
           spawn_crew(system, shared_, staff_, threading::own);
         }) {}
@@ -85,6 +86,7 @@ public:
   void drain(bool snapshot) override { drain_once(snapshot); }
 
   const counters& stats() const noexcept override { return shared_.stats; }
+  position head() const noexcept override { return shared_.head.last(); }
 
   bool runs_this_thread() const noexcept override { return system_.runs_this_thread() || deadlines_.runs_this_thread(); }
 
@@ -124,6 +126,7 @@ private:
     // A detached actor's thread lives until the last handle of the actor is gone.
     staff_ = {};
     shared_.store.reset();
+    shared_.head.close();
   }
 
   std::mutex mutex_;  // for the next two

@@ -37,6 +37,8 @@ public:
   virtual void drain(bool snapshot) = 0;
 
   virtual const counters& stats() const noexcept = 0;
+  /// The position of the last durable record.
+  virtual position head() const noexcept = 0;
 
   /// False where the actors have no threads of their own and go on only by make_progress(): the testkit steps them. Whoever waits
   /// for them then does so by calling that, on the one thread that calls anything here.
@@ -54,6 +56,8 @@ struct engine_parts {
   clock now = system_now;
   warn_function warn;
   settings bounds;
+  /// Submits a read again that waited for another record: see operation::waits_beyond(). From any thread.
+  std::function<void(operation_ptr)> resume_read = {};
 };
 
 /// Whether the calling thread is one of the threads of any engine.

@@ -116,6 +116,7 @@ private:
     for (const auto& request : batch_) bytes += static_cast<std::int64_t>(request.frames.size());
     shared_.undurable_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     if (code == errc{}) {
+      shared_.head.publish(shared_.store->last());
       shared_.health.note_success();
       shared_.stats.commits.fetch_add(1, std::memory_order_relaxed);
       failing_ = false;

@@ -50,6 +50,9 @@ private:
       auto failed = current_failure(errc::journal_unavailable);
       answer = outcome::failed(failed.code, std::move(failed.detail));
     }
+    if (answer.code == errc{}) {
+      if (const auto beyond = asked->waits_beyond()) return shared_.head.wait_beyond(*beyond, std::move(asked));
+    }
     asked->held = std::move(answer);
     operation::complete(std::move(asked));
   }

@@ -36,6 +36,7 @@ ROWS = [
     ("awaitable-4", ["ours", "ratio"]),
     ("awaitable-1", ["ours", "ratio"]),
     ("many-one", ["ours", "ratio"]),
+    ("subscribers", ["ours", "ratio"]),
     ("many-each", ["ours", "ratio"]),
     ("bare-1k", ["ours", "ratio"]),
     ("bare-100k", ["ours", "ratio"]),

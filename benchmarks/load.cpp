@@ -6,6 +6,7 @@
 #include "../actors/engine.hpp"
 
 #include <cairn/memory_journal.hpp>
+#include <cairn/subscription.hpp>
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -17,6 +18,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <thread>
@@ -210,6 +212,76 @@ private:
   std::vector<std::thread> threads_;
 };
 
+/// Subscriptions to everything that is stored from now on: those that keep up on one thread, and slow ones.
+class pipeline::followers {
+public:
+  followers(runtime& of, const load& what) : runtime_(of), work_(io_.get_executor()) {
+    for (int number = 0; number < what.subscribers; ++number) follow(fast_.emplace_back(of));
+    for (int number = 0; number < what.slow_subscribers; ++number) take_slowly(slow_.emplace_back(of, io_));
+    if (what.subscribers + what.slow_subscribers > 0) thread_ = std::thread([this] { io_.run(); });
+  }
+  ~followers() {
+    if (!thread_.joinable()) return;
+    asio::post(io_, [this] {
+      ending_ = true;
+      for (auto& one : fast_) one.records.cancel();
+      for (auto& one : slow_) one.records.cancel();
+      work_.reset();
+    });
+    thread_.join();
+  }
+
+  /// To all that keep up.
+  std::uint64_t delivered() const noexcept { return delivered_.load(std::memory_order_relaxed); }
+  std::uint64_t lag() const noexcept {
+    std::uint64_t most = 0;
+    for (const auto& one : fast_)
+      most = std::max(most, runtime_.head().value - std::min(runtime_.head().value, one.through.load()));
+    return most;
+  }
+
+private:
+  struct fast_subscriber {
+    explicit fast_subscriber(runtime& of) : records(of.subscribe({.after = of.head()})), through(of.head().value) {}
+    subscription records;
+    std::atomic<std::uint64_t> through;
+  };
+  struct slow_subscriber {
+    slow_subscriber(runtime& of, asio::io_context& io)
+        : records(of.subscribe({.after = of.head(), .batch_records_max = 1})), pause(io) {}
+    subscription records;
+    asio::steady_timer pause;
+  };
+
+  void follow(fast_subscriber& one) {
+    one.records.next_batch(
+        asio::bind_executor(io_, [this, &one](boost::system::error_code failed, const cairn::record_batch& batch) {
+          if (failed) return;
+          delivered_.fetch_add(batch.size(), std::memory_order_relaxed);
+          one.through = batch.through.value;
+          if (!ending_) follow(one);
+        }));
+  }
+  void take_slowly(slow_subscriber& one) {
+    one.records.next(asio::bind_executor(io_, [this, &one](boost::system::error_code failed, const received_record&) {
+      if (failed) return;
+      one.pause.expires_after(std::chrono::milliseconds{1});
+      one.pause.async_wait([this, &one](boost::system::error_code) {
+        if (!ending_) take_slowly(one);
+      });
+    }));
+  }
+
+  runtime& runtime_;
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work_;
+  std::deque<fast_subscriber> fast_;
+  std::deque<slow_subscriber> slow_;
+  std::atomic<std::uint64_t> delivered_{0};
+  bool ending_ = false;  // on the thread
+  std::thread thread_;
+};
+
 pipeline::pipeline(const load& what) : pipeline(what, std::make_unique<temporary_folder>(), nullptr, ids_of(what.products)) {
   if (what.history_events == 0) {
     enrol_all(runtime_, ids_);
@@ -243,8 +315,10 @@ pipeline::~pipeline() { runtime_.drain(drain_snapshots::no, blocking); }
 
 double pipeline::run(double seconds) {
   warm_up();
+  const followers following(runtime_, what_);
   const closed_loop loop(runtime_, what_, ids_, *order_);
   pause_for(seconds / 4);
+  const auto delivered = following.delivered();
   const auto before = runtime_.statistics();
   const auto answered = loop.answered();
   standstill_watch watch;
@@ -257,6 +331,8 @@ double pipeline::run(double seconds) {
   seconds_ += took;
   cpu_seconds_ += cpu_seconds() - cpu;
   const auto after = runtime_.statistics();
+  delivered_ += following.delivered() - delivered;
+  lag_ = std::max(lag_, following.lag());
   commits_ += after.commits - before.commits;
   events_ += after.events - before.events;
   snapshots_ += after.snapshots_saved - before.snapshots_saved;
@@ -267,9 +343,15 @@ double pipeline::run(double seconds) {
 }
 
 load_figures pipeline::figures() const {
-  load_figures found{commands_ / seconds_, 1e6 * cpu_seconds_ / commands_,
+  load_figures found{commands_ / seconds_,
+                     1e6 * cpu_seconds_ / commands_,
                      commits_ == 0 ? 0 : static_cast<double>(events_) / static_cast<double>(commits_),
-                     static_cast<double>(snapshots_), std::nullopt};
+                     static_cast<double>(snapshots_),
+                     0,
+                     0,
+                     std::nullopt};
+  if (what_.subscribers > 0) found.delivered = static_cast<double>(delivered_) / what_.subscribers / commands_;
+  found.lag = static_cast<double>(lag_);
   if (standstill_seconds_) found.standstill_share = *standstill_seconds_ / seconds_;
   return found;
 }

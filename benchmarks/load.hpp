@@ -47,6 +47,8 @@ struct load {
   client by = client::callbacks;
   bool with_ids = false;  ///< callbacks, one thread: each command brings its id, correlation and causation id, and who
   int client_threads = 1;
+  int subscribers = 0;       ///< that follow the journal while it is measured, and keep up
+  int slow_subscribers = 0;  ///< that take one record every millisecond
   /// Of events that are stored before anything is measured, so that the store is as it is after its first seconds: with tables,
   /// and its write-ahead log made ready before it is written.
   std::size_t warm_up_bytes = std::size_t{100} << 20;
@@ -57,6 +59,8 @@ struct load_figures {
   double cpu_us_per_command = 0;  ///< of all threads, the client's as well
   double mean_batch = 0;          ///< records in a group commit
   double snapshots = 0;           ///< saved in the time that was measured
+  double delivered = 0;           ///< records to each subscriber that keeps up, for each command
+  double lag = 0;                 ///< records that the slowest of these was behind at the end of a run, at most
   /// Of that time, the share in which the machine stood still; nothing where that cannot be watched.
   std::optional<double> standstill_share;
 };
@@ -97,6 +101,7 @@ private:
   class product_order;
   class closed_loop;
   class open_loop;
+  class followers;
 
   pipeline(const load& what, std::unique_ptr<temporary_folder> folder, std::shared_ptr<journal> store,
            std::vector<std::string> ids);
@@ -116,6 +121,8 @@ private:
   std::uint64_t commits_ = 0;
   std::uint64_t events_ = 0;
   std::uint64_t snapshots_ = 0;
+  std::uint64_t delivered_ = 0;
+  std::uint64_t lag_ = 0;
 };
 
 /// One run of such a pipeline alone.

@@ -33,6 +33,10 @@ row compared(std::string key, std::string title, load ours, std::string against,
                 found.besides.emplace_back("% of the time stood still", 100 * *one.standstill_share);
                 found.besides.emplace_back("% of the other side's", 100 * *other.standstill_share);
               }
+              if (ours.subscribers > 0) {
+                found.besides.emplace_back("records delivered to each for a command", one.delivered);
+                found.besides.emplace_back("records behind at most", one.lag);
+              }
               if (ours.snapshot_every_events != theirs.snapshot_every_events) {
                 found.besides.emplace_back("snapshots", one.snapshots);
               }
@@ -179,6 +183,13 @@ std::vector<row> pipeline_rows() {
       on_threads("awaitable-4", 4),
       on_threads("awaitable-1", 1),
       batches("many-one", "ask_many, 64 for one product", client::batches_for_one, 2.5),
+      compared("subscribers", "four subscribers that keep up and a slow one",
+               with(deep,
+                    [](load& what) {
+                      what.subscribers = 4;
+                      what.slow_subscribers = 1;
+                    }),
+               "none", deep, at_least(0.97)),
       batches("many-each", "ask_many, 64 for different products", client::batches_for_many, 1.2),
   };
 }

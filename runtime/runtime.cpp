@@ -30,8 +30,8 @@ namespace detail {
 struct runtime_core::implementation final : actors::doorkeeper {
   implementation(runtime_options&& options, const engine_factory* make_engine)
       : in_flight_max(options.in_flight_max), waiting_max(options.waiting_max),
-        engine(made(make_engine,
-                    {std::move(options.journal), std::move(options.clock), std::move(options.on_warning), options.bounds})) {}
+        engine(made(make_engine, {std::move(options.journal), std::move(options.clock), std::move(options.on_warning),
+                                  options.bounds, [this](actors::operation_ptr read) { follow(std::move(read)); }})) {}
 
   static std::unique_ptr<actors::engine> made(const engine_factory* make_engine, actors::engine_parts&& parts) {
     return make_engine ? (*make_engine)(std::move(parts)) : actors::threaded_engine(std::move(parts));
@@ -46,6 +46,15 @@ struct runtime_core::implementation final : actors::doorkeeper {
   }
 
   bool enter() noexcept { return !somebody_waits.load() && take_place(); }
+
+  // Lets a reader read for a subscription. It is not refused if too much is in flight: it has a place only while it reads.
+  void follow(actors::operation_ptr read) {
+    in_flight.fetch_add(1);
+    read->admitted_by = this;
+    // A drain that began meanwhile either waits for this place to be given up, or is seen here.
+    if (closed.load()) return read->complete(actors::outcome::failed(errc::draining, "the subscription ends here"));
+    engine->read(std::move(read));
+  }
 
   void leave() noexcept override {
     in_flight.fetch_sub(1);
@@ -415,6 +424,10 @@ void runtime_core::drain_in_background(drain_snapshots snapshots, actors::operat
     actors::operation::complete(std::move(asked));
   });
 }
+
+void runtime_core::follow(actors::operation_ptr read) { self_->follow(std::move(read)); }
+
+position runtime_core::head() const noexcept { return self_->engine->head(); }
 
 runtime_statistics runtime_core::statistics() const noexcept {
   const auto& counts = self_->engine->stats();

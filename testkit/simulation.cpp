@@ -1,5 +1,6 @@
 // The world of one seed: clients, a process with the real runtime in it, a disk, time, and what goes wrong with each.
 #include <cairn/runtime.hpp>
+#include <cairn/subscription.hpp>
 #include <cairn/testkit/detail/last_words.hpp>
 #include <cairn/testkit/detail/simulation_core.hpp>
 #include <cairn/testkit/history.hpp>
@@ -133,12 +134,12 @@ private:
     try {
       start_process();
       for (std::size_t number = 0; number < clients_.size(); ++number) rest(number);
-      for (auto& one : subscribers_) poll_later(one);
       go_on_until([this] { return operations_ >= shape_.operations; });
       calm_down();
       go_on_until([this] { return is_settled(); });
     } catch (const acknowledged_lost&) { return check_remains(); }
     look_at_everything();
+    go_on_until([this] { return subscribers_are_at_the_end(); });
     drain_process();
     start_process();
     look_at_everything();
@@ -158,6 +159,7 @@ private:
   };
   struct subscriber {
     std::vector<std::uint64_t> seen;  // a fingerprint of each record
+    std::optional<subscription> records = {};
   };
 
   static bool is_busy(const client& one) { return one.operation.has_value(); }
@@ -313,6 +315,7 @@ private:
       engine_ = made.get();
       return made;
     });
+    for (auto& one : subscribers_) subscribe(one);
     let_those_on_who_wait();
   }
 
@@ -368,6 +371,7 @@ private:
   // Nothing of what was in memory is left, and no answer arrives any more.
   void end_process() {
     ++process_;
+    for (auto& one : subscribers_) one.records.reset();
     if (engine_) engine_->crash();
     engine_ = nullptr;
     runtime_.reset();
@@ -641,31 +645,44 @@ private:
 
   // -- the subscribers
 
-  void poll_later(subscriber& one) {
-    later(chance_.duration(1ms, 10s), [this, &one] {
-      if (runtime_ && !must_die()) try_to_poll(one);
-      if (!calm_) poll_later(one);
-    });
+  void subscribe(subscriber& one) {
+    one.records.emplace(runtime_->subscribe({.after = position{one.seen.size()}, .batch_records_max = 1 + chance_.below(50)}));
+    ask_for_more(one);
   }
 
-  void try_to_poll(subscriber& one) {
-    try {
-      poll(one, 1 + chance_.below(50));
-    } catch (const error& failure) {
-      if (must_die() || (failure.kind() == errc::journal_unavailable && the_disk_failed())) return;
-      throw broken_promise{std::string("a subscriber cannot read, without a cause: ") + failure.what()};
+  void ask_for_more(subscriber& one) {
+    one.records->next_batch(
+        boost::asio::bind_executor(io_, [this, &one, process = process_](boost::system::error_code, const record_batch& batch) {
+          if (process == process_) take(one, batch);
+        }));
+  }
+
+  void take(subscriber& one, const record_batch& batch) {
+    if (batch.failed()) {
+      const bool has_cause = (batch.code == errc::draining && draining_) ||
+                             (batch.code == errc::journal_unavailable && (must_die() || the_disk_failed()));
+      if (!has_cause) {
+        throw broken_promise{"a subscription failed without a cause: " + make_error_code(batch.code).message() + " (" +
+                             batch.detail + ")"};
+      }
+      if (draining_ || must_die()) return;
     }
-  }
-
-  void poll(subscriber& one, std::uint64_t records_max) {
-    store_->read_all(position{one.seen.size() + 1}, [&](const record_view& record) {
+    for (const auto& record : batch) {
       if (record.position.value != one.seen.size() + 1) {
         throw broken_promise{"a subscriber was shown position " + std::to_string(record.position.value) + " after position " +
                              std::to_string(one.seen.size())};
       }
       one.seen.push_back(fingerprint(record));
-      return --records_max > 0;
+    }
+    // Some are slow, and all try again after a failure.
+    if (!batch.failed() && (calm_ || chance_.chance(0.7))) return ask_for_more(one);
+    later(chance_.duration(1ms, 10s), [this, &one, process = process_] {
+      if (process == process_ && runtime_ && !must_die() && !draining_) ask_for_more(one);
     });
+  }
+
+  bool subscribers_are_at_the_end() const {
+    return std::ranges::all_of(subscribers_, [this](const subscriber& one) { return one.seen.size() == store_->last().value; });
   }
 
   // -- what must hold of the journal
@@ -723,8 +740,7 @@ private:
   std::map<std::string, stored_command> check_journal() {
     std::vector<std::uint64_t> all;
     const auto commands = read_journal(all);
-    for (auto& one : subscribers_) {
-      poll(one, std::numeric_limits<std::uint64_t>::max());
+    for (const auto& one : subscribers_) {
       if (one.seen != all) throw broken_promise{"a subscriber was shown other records than the journal has in the end"};
     }
     for (const auto& what : history_) check_stored(what, commands);

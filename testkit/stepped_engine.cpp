@@ -89,14 +89,16 @@ stepped_engine::config::config() {
 
 stepped_engine::stepped_engine(actors::engine_parts parts, std::function<bool()> make_progress, actors::threading how)
     : shared_{std::move(parts.store), std::move(parts.now), std::move(parts.warn), actors::checked(parts.bounds), {}},
-      make_progress_(std::move(make_progress)), how_(how), system_(config_,
-                                                                   [this](caf::actor_system& system) {
-                                                                     auto& scheduler = scheduler_of(system);
-                                                                     // CAF takes the very beginning of time for "no timeout".
-                                                                     scheduler.clock().current_time += std::chrono::hours{1};
-                                                                     actors::spawn_crew(system, shared_, staff_, how_);
-                                                                     while (scheduler.try_run_once()) {}
-                                                                   }),
+      make_progress_(std::move(make_progress)), how_(how),
+      system_(config_,
+              [this, &parts](caf::actor_system& system) {
+                auto& scheduler = scheduler_of(system);
+                // CAF takes the very beginning of time for "no timeout".
+                scheduler.clock().current_time += std::chrono::hours{1};
+                shared_.head.open(shared_.store ? shared_.store->last() : position{}, std::move(parts.resume_read));
+                actors::spawn_crew(system, shared_, staff_, how_);
+                while (scheduler.try_run_once()) {}
+              }),
       scheduler_(scheduler_of(*system_)) {}
 
 stepped_engine::~stepped_engine() {
@@ -140,6 +142,7 @@ void stepped_engine::drain(bool snapshot) {
   }
   while (!gate_->is_open()) make_progress();
   crash();  // nothing is on its way any more
+  shared_.head.close();
 }
 
 void stepped_engine::make_progress() {

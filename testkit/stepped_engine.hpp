@@ -69,6 +69,7 @@ public:
   void read(actors::operation_ptr asked) override;
   void drain(bool snapshot) override;
   const actors::counters& stats() const noexcept override { return shared_.stats; }
+  position head() const noexcept override { return shared_.head.last(); }
   bool has_threads() const noexcept override { return false; }
   bool runs_this_thread() const noexcept override { return in_turn_; }
   void make_progress() override;

@@ -100,6 +100,7 @@ public:
     engine_->drain(snapshot);
   }
   const actors::counters& stats() const noexcept override { return engine_->stats(); }
+  position head() const noexcept override { return engine_->head(); }
 
 private:
   void note() {

@@ -77,6 +77,10 @@ public:
   /// Submits the commands of a batch that make_batch() made.
   void submit_batch(actors::operation_ptr batch);
   void submit_read(actors::operation_ptr asked);
+  /// Begins a call of a subscription.
+  void start_subscription_read(actors::operation_ptr read);
+  /// Lets a reader run operation::read() for a subscription, again after each record that it waits for.
+  void follow(actors::operation_ptr read);
   /// Drains on a new thread, then completes `asked`; before it returns if the engine has no threads.
   void drain_with_snapshots(actors::operation_ptr asked);
   void drain_without_snapshots(actors::operation_ptr asked);
@@ -87,6 +91,7 @@ public:
 
   runtime_statistics statistics() const noexcept;
   std::size_t in_flight() const noexcept;
+  position head() const noexcept;
 
 private:
   struct implementation;
@@ -365,6 +370,8 @@ consteval void require_survives_await() {
 
 template <Aggregate A>
 class aggregate_ref;
+class subscription;
+struct subscription_options;
 
 /// Takes commands for any number of aggregates over one journal.
 ///
@@ -510,6 +517,13 @@ public:
     return history<A>(id, version_range{}, std::forward<T>(token)...);
   }
 
+  /// Returns a subscription to the records of the journal: see cairn/subscription.hpp. Throws error(errc::invalid_argument) if an
+  /// option is outside its range.
+  [[nodiscard]] subscription subscribe(subscription_options options);
+
+  /// The position of the last durable record; 0 if there is none. Once a command is answered, its events are not behind it.
+  [[nodiscard]] position head() const noexcept { return core_.head(); }
+
   /// Admits nothing more (errc::draining), finishes what is in flight, saves snapshots as said, waits for outstanding
   /// appends and snapshot writes, and releases the journal. Completes with (error_code), never with an error. A second
   /// call waits for the first.
@@ -542,6 +556,8 @@ public:
   [[nodiscard]] std::size_t in_flight() const noexcept { return core_.in_flight(); }
 
 private:
+  friend class subscription;
+
   template <class A, class Command, class... T>
   auto ask_boxed(aggregate_id id, Command&& command, actors::boxed_options options, T&&... token) {
     using command_type = std::remove_cvref_t<Command>;
@@ -597,6 +613,12 @@ public:
   template <detail::Token... T>
   [[nodiscard]] auto history(T&&... token) const {
     return runtime_->template history<A>(id_, std::forward<T>(token)...);
+  }
+
+  /// Returns a subscription to this aggregate's records behind position `after`. Include <cairn/subscription.hpp> for it.
+  template <class Options = subscription_options>
+  [[nodiscard]] auto subscribe(position after = {}) const {
+    return runtime_->subscribe(Options{.after = after, .category = std::string(A::category), .id = id_});
   }
 
 private:

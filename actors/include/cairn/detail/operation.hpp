@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -203,6 +204,8 @@ public:
 
   /// Reads the past from the journal, on a reader's thread; returns the version that was read. Throws cairn::error.
   virtual cairn::version read(journal& store, const warn_function& warn);
+  /// After read(): the position behind which it waits for a record, to read again. Nothing if it is complete.
+  virtual std::optional<position> waits_beyond() const noexcept { return std::nullopt; }
 
   /// Answers the caller with `held`. Does nothing if that was done before.
   static void complete(operation_ptr asked) noexcept;
