@@ -6,6 +6,7 @@
 #include <cairn/runtime.hpp>
 
 #include "exit_drain.hpp"
+#include "log_tail.hpp"
 
 #include <atomic>
 #include <condition_variable>
@@ -47,10 +48,10 @@ struct runtime_core::implementation final : actors::doorkeeper {
 
   bool enter() noexcept { return !somebody_waits.load() && take_place(); }
 
-  // Lets a reader read for a subscription. It is not refused if too much is in flight: it has a place only while it reads.
+  // Lets a reader read for a subscription. Such a read takes no place from commands, and a drain waits for it.
   void follow(actors::operation_ptr read) {
-    in_flight.fetch_add(1);
-    read->admitted_by = this;
+    following.count.fetch_add(1);
+    read->admitted_by = &following;
     // A drain that began meanwhile either waits for this place to be given up, or is seen here.
     if (closed.load()) return read->complete(actors::outcome::failed(errc::draining, "the subscription ends here"));
     engine->read(std::move(read));
@@ -121,12 +122,27 @@ struct runtime_core::implementation final : actors::doorkeeper {
       engine->submit(std::move(next));
     }
     somebody_waits = drain_waits || !waiting.empty();
-    if (waiting.empty() && in_flight.load() == 0) nobody_in_flight.notify_all();
+    if (all_left_locked()) nobody_in_flight.notify_all();
   }
+
+  bool all_left_locked() const { return waiting.empty() && in_flight.load() == 0 && following.count.load() == 0; }
+
+  // The reads of subscriptions, each as long as it reads.
+  struct reading_subscriptions final : actors::doorkeeper {
+    explicit reading_subscriptions(implementation& all) : of(all) {}
+    void leave() noexcept override {
+      count.fetch_sub(1);
+      if (of.somebody_waits.load()) of.admit_waiting();
+    }
+    implementation& of;
+    std::atomic<std::size_t> count{0};
+  };
 
   const std::size_t in_flight_max;
   const std::size_t waiting_max;
   std::atomic<std::size_t> in_flight{0};
+  reading_subscriptions following{*this};
+  log_tail tail;
   std::atomic<bool> somebody_waits{false};  // for a place, or for the last to leave
   std::atomic<bool> closed{false};
   std::mutex mutex;
@@ -394,7 +410,7 @@ void runtime_core::drain(drain_snapshots snapshots) {
     std::unique_lock lock(self.mutex);
     self.drain_waits = true;
     self.somebody_waits = true;
-    const auto all_left = [&] { return self.in_flight.load() == 0 && self.waiting.empty(); };
+    const auto all_left = [&] { return self.all_left_locked(); };
     while (!self.engine->has_threads() && !all_left()) {
       lock.unlock();
       self.engine->make_progress();
@@ -428,6 +444,7 @@ void runtime_core::drain_in_background(drain_snapshots snapshots, actors::operat
 void runtime_core::follow(actors::operation_ptr read) { self_->follow(std::move(read)); }
 
 position runtime_core::head() const noexcept { return self_->engine->head(); }
+log_tail& runtime_core::tail() noexcept { return self_->tail; }
 
 runtime_statistics runtime_core::statistics() const noexcept {
   const auto& counts = self_->engine->stats();

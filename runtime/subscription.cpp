@@ -1,3 +1,5 @@
+#include "log_tail.hpp"
+
 #include "../actors/operation.hpp"
 
 #include <cairn/journal.hpp>
@@ -15,6 +17,8 @@ namespace {
 
 /// Records that one turn of a reader looks at, so that others get theirs.
 constexpr std::uint64_t records_per_turn_max = 10'000;
+/// Records that pass by before an empty batch says how far the log was read.
+constexpr std::uint64_t passed_by_max = 10'000;
 
 constexpr actors::aggregate_type no_aggregate{nullptr, "subscription", 1, nullptr};
 
@@ -65,6 +69,8 @@ public:
     }
     if (read) read->cancel(false);
   }
+
+  bool has_filters() const noexcept { return !options.category.empty() || !options.types.empty() || options.where; }
 
   bool passes(const record_view& record) const {
     if (!options.category.empty() && record.stream.category != options.category) return false;
@@ -119,13 +125,16 @@ public:
 
   cairn::version read(journal& store, const actors::warn_function&) override {
     batch_.head = cursor_->core.head();
-    seen_ = 0;
+    const auto behind = batch_.head.value - std::min(batch_.head.value, batch_.through.value);
+    if (behind == 0) return {};
     if (cursor_->options.id) {
       read_aggregate(store);
+    } else if (behind <= log_tail::records_max) {
+      read_tail(store);
     } else {
       read_log(store);
     }
-    if (!lengths_.empty() || (!one_ && seen_ >= records_per_turn_max)) finish();
+    if (!batch_.empty() || (!one_ && passed_by_ >= passed_by_max)) finished_ = true;
     return {};
   }
 
@@ -139,7 +148,7 @@ public:
     if (auto failure = failed<record_batch>()) return std::move(*failure);
     take_what_was_read();
     auto taken = std::move(at.ready);
-    taken.records.erase(taken.records.begin(), taken.records.begin() + static_cast<std::ptrdiff_t>(at.next_ready));
+    taken.records = taken.records.subspan(at.next_ready);
     at.ready = {};
     at.next_ready = 0;
     at.ready.through = at.through = taken.through;
@@ -152,7 +161,7 @@ public:
     take_what_was_read();
     received_record taken;
     taken.record = at.ready.records[at.next_ready++];
-    taken.bytes = at.ready.bytes;
+    taken.owner = at.ready.owner;
     at.through = at.next_ready == at.ready.size() ? at.ready.through : taken.record.position;
     return taken;
   }
@@ -175,70 +184,95 @@ private:
     cursor_->version = version_;
   }
 
-  void read_log(journal& store) {
-    if (batch_.through >= batch_.head) return;
-    store.read_all(batch_.through + 1, [this](const record_view& record) {
-      if (record.position > batch_.head) return false;
-      if (!take(record)) return false;
+  // The records that pass the filters alone are copied.
+  void read_log(const journal& store) {
+    auto part = std::make_shared<log_part>();
+    std::uint64_t seen = 0;
+    store.read_all(batch_.through + 1, [&](const record_view& record) {
+      if (record.position > batch_.head || !take(record, *part)) return false;
       batch_.through = record.position;
-      return ++seen_ < records_per_turn_max;
+      return ++seen < records_per_turn_max;
     });
+    passed_by_ += seen;
+    hand_out(part->records(), part);
   }
 
   // By its own index: no record of another aggregate is read.
-  void read_aggregate(journal& store) {
-    if (batch_.through >= batch_.head) return;
+  void read_aggregate(const journal& store) {
+    auto part = std::make_shared<log_part>();
     const stream_view stream{cursor_->options.category, *cursor_->options.id};
-    bool all = true;
+    bool has_room = true;
+    std::uint64_t seen = 0;
     store.read(stream, {version_ + 1, cairn::version::max(), records_per_turn_max}, [&](const record_view& record) {
       if (record.position > batch_.head) return false;
-      ++seen_;
-      if (record.position > batch_.through && !take(record)) return all = false;
+      ++seen;
+      if (record.position > batch_.through && !take(record, *part)) return has_room = false;
       version_ = record.version;
       batch_.through = std::max(batch_.through, record.position);
       return true;
     });
-    if (all && seen_ < records_per_turn_max) batch_.through = batch_.head;
+    passed_by_ += seen;
+    if (has_room && seen < records_per_turn_max) batch_.through = batch_.head;
+    hand_out(part->records(), part);
   }
 
-  /// Adds the record to the batch if it passes the filters. False if the batch has no room for it.
-  bool take(const record_view& record) {
-    const auto& options = cursor_->options;
-    if (!cursor_->passes(record)) return true;
-    if (lengths_.size() == options.batch_records_max ||
-        (!lengths_.empty() && bytes_.size() + record.body.size() > options.batch_bytes_max)) {
-      return false;
+  // All subscriptions that keep up share what one of them has read.
+  void read_tail(const journal& store) {
+    const auto part = cursor_->core.tail().from(batch_.through + 1, batch_.head, store);
+    const auto begin = batch_.through.value + 1 - part->records().front().position.value;
+    const auto records = std::span(part->records()).subspan(begin);
+    if (cursor_->has_filters()) return take_some_of(records, part);
+    std::size_t taken = 0, bytes = 0;
+    while (taken < records.size() && fits(taken, bytes, records[taken])) bytes += records[taken++].body.size();
+    batch_.through = records[taken - 1].position;
+    hand_out(records.first(taken), part);
+  }
+
+  void take_some_of(std::span<const record_view> records, std::shared_ptr<const log_part> part) {
+    struct some {
+      std::vector<record_view> records;
+      std::shared_ptr<const log_part> of;
+    };
+    auto passed = std::make_shared<some>();
+    std::size_t bytes = 0;
+    for (const auto& record : records) {
+      if (cursor_->passes(record)) {
+        if (!fits(passed->records.size(), bytes, record)) break;
+        bytes += record.body.size();
+        passed->records.push_back(record);
+      }
+      batch_.through = record.position;
+      ++passed_by_;
     }
-    lengths_.push_back({record.position, record.body.size()});
-    bytes_.insert(bytes_.end(), record.body.begin(), record.body.end());
+    passed->of = std::move(part);
+    hand_out(passed->records, passed);
+  }
+
+  /// Adds the record to the part if it passes the filters. False if a batch has no room for it.
+  bool take(const record_view& record, log_part& part) const {
+    if (!cursor_->passes(record)) return true;
+    if (!fits(part.records().size(), part.bytes(), record)) return false;
+    part.add(record);
     return true;
   }
 
-  void finish() {
-    auto bytes = std::make_shared<const std::vector<char>>(std::move(bytes_));
-    const auto* body = bytes->data();
-    batch_.records.reserve(lengths_.size());
-    for (const auto& [where, length] : lengths_) {
-      batch_.records.push_back(decode_record(where, {body, length}));
-      body += length;
-    }
-    batch_.bytes = std::move(bytes);
-    finished_ = true;
+  /// Whether a batch of so many records and bytes has room for another record.
+  bool fits(std::size_t records, std::size_t bytes, const record_view& another) const noexcept {
+    const auto& options = cursor_->options;
+    return records == 0 || (records < options.batch_records_max && bytes + another.body.size() <= options.batch_bytes_max);
   }
 
-  struct place {
-    cairn::position position;
-    std::size_t length;
-  };
+  void hand_out(std::span<const record_view> records, std::shared_ptr<const void> owner) {
+    batch_.records = records;
+    batch_.owner = std::move(owner);
+  }
 
   const std::shared_ptr<subscription_cursor> cursor_;
   const bool one_;
   bool finished_ = false;
   record_batch batch_;
   cairn::version version_;
-  std::uint64_t seen_ = 0;  // records in this turn
-  std::vector<char> bytes_;
-  std::vector<place> lengths_;
+  std::uint64_t passed_by_ = 0;  // records that did not pass, about
 };
 
 }  // namespace

@@ -139,7 +139,7 @@ private:
       go_on_until([this] { return is_settled(); });
     } catch (const acknowledged_lost&) { return check_remains(); }
     look_at_everything();
-    go_on_until([this] { return subscribers_are_at_the_end(); });
+    require_subscribers_at_the_end();
     drain_process();
     start_process();
     look_at_everything();
@@ -372,6 +372,7 @@ private:
   void end_process() {
     ++process_;
     for (auto& one : subscribers_) one.records.reset();
+    run_handlers();  // they have shares of the reads, and are of a process that has ended
     if (engine_) engine_->crash();
     engine_ = nullptr;
     runtime_.reset();
@@ -681,8 +682,16 @@ private:
     });
   }
 
-  bool subscribers_are_at_the_end() const {
-    return std::ranges::all_of(subscribers_, [this](const subscriber& one) { return one.seen.size() == store_->last().value; });
+  bool is_at_the_end(const subscriber& one) const { return is_settled() && one.seen.size() == store_->last().value; }
+
+  void require_subscribers_at_the_end() {
+    for (const auto& one : subscribers_) {
+      while (!is_at_the_end(one)) {
+        if (go_on() && elapsed_ < calm_since_ + calm_max) continue;
+        throw broken_promise{"nothing fails any more, and a subscriber was shown only " + std::to_string(one.seen.size()) +
+                             " records"};
+      }
+    }
   }
 
   // -- what must hold of the journal

@@ -61,6 +61,8 @@ namespace detail {
 /// Makes the actors. The testkit's runs them step by step.
 using engine_factory = std::function<std::unique_ptr<actors::engine>(actors::engine_parts&&)>;
 
+class log_tail;
+
 /// Names a version of Boost. Asio's types differ between versions: a program that is compiled with another Boost than the
 /// library does not link, and the linker names this type.
 template <int Version>
@@ -92,6 +94,8 @@ public:
   runtime_statistics statistics() const noexcept;
   std::size_t in_flight() const noexcept;
   position head() const noexcept;
+  /// What subscriptions that keep up share.
+  log_tail& tail() noexcept;
 
 private:
   struct implementation;

@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,7 +40,7 @@ struct subscription_options {
 
 /// Records in the order of the journal. Copies share the bytes.
 struct record_batch {
-  std::vector<record_view> records;  ///< their bytes live as long as this batch or a copy
+  std::span<const record_view> records;  ///< live as long as this batch or a copy
   /// All records up to here are delivered or did not pass the filters: the checkpoint once this batch is processed.
   position through;
   /// The last durable record when the batch was read. `head - through` is the lag.
@@ -53,7 +54,7 @@ struct record_batch {
   auto begin() const noexcept { return records.begin(); }
   auto end() const noexcept { return records.end(); }
 
-  std::shared_ptr<const void> bytes;  ///< what the records refer to
+  std::shared_ptr<const void> owner;  ///< of the records
 };
 
 /// One record. Copies share the bytes.
@@ -64,7 +65,7 @@ struct received_record {
 
   bool failed() const noexcept { return code != errc{}; }
 
-  std::shared_ptr<const void> bytes;  ///< what the record refers to
+  std::shared_ptr<const void> owner;  ///< of the record's bytes
 };
 
 namespace detail {
