@@ -1,11 +1,13 @@
-// Parts of the log in memory, as subscriptions hand them out, and the latest part, which subscriptions that keep up share.
+// Parts of the log in memory, as subscriptions hand them out, and the latest parts, which subscriptions that keep up share.
 #pragma once
 
 #include <cairn/journal.hpp>
 #include <cairn/record.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -62,36 +64,43 @@ private:
   std::vector<record_view> records_;
 };
 
-/// The latest part of the log: without gaps, not filtered. Thread safety: any thread.
+/// The latest parts of the log, without gaps and not filtered. Thread safety: any thread.
 class log_tail {
 public:
-  static constexpr std::size_t records_max = 1'000;
-  static constexpr std::size_t bytes_max = std::size_t{1} << 20;
+  static constexpr std::size_t parts_max = 8;
+  static constexpr std::size_t part_records_max = 1'000;
+  static constexpr std::size_t part_bytes_max = std::size_t{256} << 10;
+  /// A subscription that is no more than this behind reads by from().
+  static constexpr std::uint64_t records_max = parts_max * part_records_max;
 
-  /// Returns a part that has the record at `first`: the latest one, or else one that begins there, at most up to `last`, which
-  /// becomes the latest one. `first` is at most `last`, and a durable position.
+  /// Returns a part that has the record at `first`: one that is here, or else a new one that begins there and ends at `last` or
+  /// before. `first` is at most `last`, and a durable position.
   std::shared_ptr<const log_part> from(position first, position last, const journal& store) {
     {
       const std::lock_guard lock(mutex_);
-      if (latest_ && latest_->records().front().position <= first && first <= latest_->records().back().position) return latest_;
+      for (const auto& one : parts_) {
+        if (one && one->records().front().position <= first && first <= one->records().back().position) return one;
+      }
     }
     auto part = std::make_shared<log_part>();
     store.read_all(first, [&](const record_view& record) {
       if (record.position > last) return false;
       part->add(record);
-      return part->records().size() < records_max && part->bytes() < bytes_max;
+      return part->records().size() < part_records_max && part->bytes() < part_bytes_max;
     });
     if (part->records().empty()) {
       throw error(errc::corrupt_record, "the journal hands out no record at position " + std::to_string(first.value));
     }
+    std::shared_ptr<const log_part> replaced = part;  // destroyed without the lock
     const std::lock_guard lock(mutex_);
-    latest_ = part;
+    std::swap(parts_[next_++ % parts_max], replaced);
     return part;
   }
 
 private:
   std::mutex mutex_;
-  std::shared_ptr<const log_part> latest_;  // with at least one record
+  std::array<std::shared_ptr<const log_part>, parts_max> parts_;  // null or with records
+  std::size_t next_ = 0;
 };
 
 }  // namespace cairn::detail
