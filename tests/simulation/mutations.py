@@ -60,17 +60,20 @@ MUTATIONS = [
     Mutation("head_published_after_the_answers", JOURNAL, [
         ("      shared_.head.publish(shared_.store->last());\n", ""),
         ("    results_.clear();\n  }\n\n  // With threads",
-         "    results_.clear();\n    if (code == errc{}) shared_.head.publish(shared_.store->last());\n  }\n\n  // With threads")],
-        "subscription_tests"),
+         "    results_.clear();\n"
+         "    if (code == errc{}) shared_.head.publish(shared_.store->last());\n"
+         "  }\n\n  // With threads")], "subscription_tests"),
     Mutation("one_record_wakes_no_subscription", HEAD, [("one.beyond >= last", "one.beyond + 1 >= last")]),
     Mutation("record_beside_the_wait_is_not_seen", HEAD, [
         ("      ready = take_ready();\n    }\n  }\n  if (read)", "    }\n  }\n  if (read)")], "subscription_tests"),
     Mutation("record_without_room_in_a_batch_is_lost", SUBSCRIPTION, [(
-        "      if (!take(record)) return false;\n      batch_.through = record.position;",
-        "      batch_.through = record.position;\n      if (!take(record)) return false;")]),
-    Mutation("batch_comes_again", SUBSCRIPTION, [("    cursor_->ready = std::move(batch_);\n",
-                                                  "    cursor_->ready = batch_;\n"
-                                                  "    if (batch_.size() % 7 == 3) cursor_->ready.through = cursor_->through;\n")]),
+        "    batch_.through = records[taken - 1].position;", "    batch_.through = records.back().position;")]),
+    Mutation("batch_comes_again", SUBSCRIPTION, [(
+        "    cursor_->ready = std::move(batch_);\n",
+        "    cursor_->ready = batch_;\n"
+        "    if (batch_.size() % 7 == 3) cursor_->ready.through = cursor_->through;\n")]),
+    Mutation("part_of_the_log_from_its_beginning", SUBSCRIPTION, [(
+        "std::span(part->records()).subspan(begin);", "std::span(part->records()).subspan(begin / 2);")]),
     Mutation("no_rollback_after_failed_append", AGGREGATE, [
         ("  taken_snapshots_.clear();\n  state_.reset();", "  taken_snapshots_.clear();"),
         ("  state_ = std::move(found.state);", "  if (!state_) state_ = std::move(found.state);")]),
