@@ -10,10 +10,9 @@ void refuse(operation_ptr read) noexcept { read->complete(outcome::failed(errc::
 
 }  // namespace
 
-// publish() stores the position and then looks for reads that wait; wait_beyond() adds a read and then looks at the position.
+// The journal stores the position and then looks for reads that wait; wait_beyond() adds a read and then looks at the position.
 // Both are sequentially consistent, so one of the two sees the other.
-void durable_head::publish(position last) noexcept {
-  last_.store(last.value);
+void durable_head::resume_waiting() noexcept {
   if (waiting_count_.load() == 0) return;
   std::vector<operation_ptr> ready;
   {
@@ -39,7 +38,7 @@ void durable_head::wait_beyond(position beyond, operation_ptr read) noexcept {
     if (!closed_) {
       waiting_.push_back({beyond, std::move(read)});
       waiting_count_.store(waiting_.size());
-      ready = take_ready();
+      if (beyond < last() || waiting_.size() >= look_through_at_) ready = take_ready();
     }
   }
   if (read) refuse(std::move(read));
@@ -56,6 +55,7 @@ std::vector<operation_ptr> durable_head::take_ready() {
     return true;
   });
   waiting_count_.store(waiting_.size());
+  look_through_at_ = 2 * waiting_.size() + few;
   return ready;
 }
 

@@ -16,7 +16,7 @@
 
 namespace cairn::inline v1::actors {
 
-/// Thread safety: publish() from one thread at a time, every other member from any thread.
+/// Thread safety: publish() and resume_waiting() from one thread at a time, every other member from any thread.
 class durable_head {
 public:
   /// Before every other call. `last` is the position of the last durable record. `resume` submits a read again when there is
@@ -28,8 +28,10 @@ public:
 
   position last() const noexcept { return position{last_.load()}; }
 
-  /// Says that every record up to `last` is durable, and resumes the reads that wait for one.
-  void publish(position last) noexcept;
+  /// Says that every record up to `last` is durable.
+  void publish(position last) noexcept { last_.store(last.value); }
+  /// Resumes the reads that wait for what was published.
+  void resume_waiting() noexcept;
 
   /// Resumes `read` as soon as there is a record behind `beyond`. While it waits it has no place among the operations in flight.
   /// A read that is completed already is let go.
@@ -51,7 +53,11 @@ private:
   std::atomic<std::uint64_t> last_{0};
   std::atomic<std::size_t> waiting_count_{0};
   std::mutex mutex_;
-  std::vector<waiting_read> waiting_;  // at most one for each subscription, and those cancelled since the last call
+  /// One for each subscription that waits, and cancelled ones: at most as many as the others and a few, because all are
+  /// looked through whenever their number has doubled.
+  std::vector<waiting_read> waiting_;
+  std::size_t look_through_at_ = few;
+  static constexpr std::size_t few = 16;
   bool closed_ = false;
 };
 

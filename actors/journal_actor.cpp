@@ -112,11 +112,11 @@ private:
         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count());
     shared_.stats.last_commit_ns.store(took, std::memory_order_relaxed);
     shared_.stats.commit_ns.fetch_add(took, std::memory_order_relaxed);
+    publish_head();
     std::int64_t bytes = 0;
     for (const auto& request : batch_) bytes += static_cast<std::int64_t>(request.frames.size());
     shared_.undurable_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     if (code == errc{}) {
-      shared_.head.publish(shared_.store->last());
       shared_.health.note_success();
       shared_.stats.commits.fetch_add(1, std::memory_order_relaxed);
       failing_ = false;
@@ -130,6 +130,17 @@ private:
       }
     }
     answer(code, detail);
+    shared_.head.resume_waiting();
+  }
+
+  // Before the answers. After a failed commit as well: part of it may be durable.
+  void publish_head() {
+    try {
+      shared_.head.publish(shared_.store->last());
+    } catch (...) {
+      shared_.warn("the position of the last record cannot be read, so subscriptions wait for the next commit: " +
+                   current_failure(errc::journal_unavailable).detail);
+    }
   }
 
   // One answer for each aggregate, in the order in which they first appear.

@@ -26,7 +26,7 @@ struct recovery_order {
 using reading = std::variant<recovery_order, operation_ptr>;
 
 /// Any thread. Bounded by those who put: an aggregate waits for one recovery, and each look into the past is an operation in
-/// flight.
+/// flight, and a subscription has one read, besides those that were cancelled and wait to be passed over.
 class reading_inbox {
 public:
   /// For readers with the numbers from 0 on. All of them are idle.

@@ -43,6 +43,7 @@ private:
   }
 
   void read(operation_ptr asked) {
+    if (asked->completed()) return operation::complete(std::move(asked));  // cancelled: only its place is given up
     outcome answer;
     try {
       answer.version = asked->read(*shared_.store, shared_.warn);

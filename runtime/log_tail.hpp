@@ -83,11 +83,15 @@ public:
       }
     }
     auto part = std::make_shared<log_part>();
-    store.read_all(first, [&](const record_view& record) {
-      if (record.position > last) return false;
-      part->add(record);
-      return part->records().size() < part_records_max && part->bytes() < part_bytes_max;
-    });
+    try {
+      store.read_all(first, [&](const record_view& record) {
+        if (record.position > last) return false;
+        part->add(record);
+        return part->records().size() < part_records_max && part->bytes() < part_bytes_max;
+      });
+    } catch (...) {
+      if (part->records().empty()) throw;  // else the call for what comes behind it fails
+    }
     if (part->records().empty()) {
       throw error(errc::corrupt_record, "the journal hands out no record at position " + std::to_string(first.value));
     }

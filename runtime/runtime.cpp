@@ -24,6 +24,9 @@ void runtime_options::warn_on_stderr(const std::string& sentence) { std::fprintf
 
 namespace detail {
 
+/// Returns whether a reader must read for it. Else it is completed.
+bool begin_subscription_read(actors::operation& read);
+
 // The number of operations in flight is one atomic. The mutex is for what is rare: those that wait for a place, and the drain
 // that waits for the last to leave. Whoever leaves looks for waiters after giving up its place, and whoever waits looks for a
 // place after saying that it waits, so that one of the two sees the other (both sequentially consistent). As long as somebody
@@ -50,8 +53,14 @@ struct runtime_core::implementation final : actors::doorkeeper {
 
   // Lets a reader read for a subscription. Such a read takes no place from commands, and a drain waits for it.
   void follow(actors::operation_ptr read) {
+    take_place_for(*read);
+    hand_to_reader(std::move(read));
+  }
+  void take_place_for(actors::operation& read) {
     following.count.fetch_add(1);
-    read->admitted_by = &following;
+    read.admitted_by = &following;
+  }
+  void hand_to_reader(actors::operation_ptr read) {
     // A drain that began meanwhile either waits for this place to be given up, or is seen here.
     if (closed.load()) return read->complete(actors::outcome::failed(errc::draining, "the subscription ends here"));
     engine->read(std::move(read));
@@ -441,7 +450,10 @@ void runtime_core::drain_in_background(drain_snapshots snapshots, actors::operat
   });
 }
 
-void runtime_core::follow(actors::operation_ptr read) { self_->follow(std::move(read)); }
+void runtime_core::start_subscription_read(actors::operation_ptr read) {
+  self_->take_place_for(*read);  // as long as it has that, the runtime lives
+  if (begin_subscription_read(*read)) self_->hand_to_reader(std::move(read));
+}
 
 position runtime_core::head() const noexcept { return self_->engine->head(); }
 log_tail& runtime_core::tail() noexcept { return self_->tail; }

@@ -7,9 +7,11 @@
 #include <cairn/subscription.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
-#include <limits>
 #include <mutex>
+#include <optional>
+#include <thread>
 
 namespace cairn::inline v1 {
 namespace detail {
@@ -50,13 +52,18 @@ public:
     ready.through = options.after;
   }
 
-  /// False if another call is in progress.
-  bool begin(actors::operation& read) {
+  /// Begins a call: says in `through` and `at` where it reads on. `cancels`: how often the subscription had been cancelled when
+  /// the caller looked; nothing if that does not matter. Returns why it does not begin, or errc{}.
+  errc begin(actors::operation& read, std::optional<std::uint64_t> cancels, position& from, cairn::version& at) {
     const std::lock_guard lock(mutex_);
-    if (current_ && !current_->completed()) return false;
+    if (current_) return errc::invalid_argument;
+    if (cancels && *cancels != cancels_) return errc::cancelled;
     current_ = &read;
-    return true;
+    from = std::max(ready.through, passed_);
+    at = std::max(version, passed_version_);
+    return errc{};
   }
+  /// The call is over, and its value is made.
   void end(actors::operation& read) noexcept {
     const std::lock_guard lock(mutex_);
     if (current_ == &read) current_ = nullptr;
@@ -65,9 +72,44 @@ public:
     actors::operation_ptr read;
     {
       const std::lock_guard lock(mutex_);
+      ++cancels_;
       if (current_) read = current_->share_if_alive();
     }
     if (read) read->cancel(false);
+  }
+  std::uint64_t cancels() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return cancels_;
+  }
+
+  /// Cancels, and returns when no reader calls the predicate any more, unless this thread does.
+  void close() noexcept {
+    cancel();
+    if (!options.where || reading_thread_.load() == std::this_thread::get_id()) return;
+    const std::lock_guard lock(reading_);
+    options.where = nullptr;
+  }
+  /// Held by a reader, one at a time.
+  class reading {
+  public:
+    explicit reading(subscription_cursor& of) : of_(of), lock_(of.reading_) { of_.reading_thread_ = std::this_thread::get_id(); }
+    ~reading() { of_.reading_thread_ = std::thread::id(); }
+
+  private:
+    subscription_cursor& of_;
+    std::lock_guard<std::mutex> lock_;
+  };
+
+  /// Notes that no record between the last one that was read and this position passes the filters.
+  void pass_by(position to, cairn::version at) noexcept {
+    const std::lock_guard lock(mutex_);
+    passed_ = std::max(passed_, to);
+    passed_version_ = std::max(passed_version_, at);
+  }
+  /// Where everything is delivered or passed by.
+  position done() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return next_ready == ready.size() ? std::max(through, passed_) : through;
   }
 
   bool has_filters() const noexcept { return !options.category.empty() || !options.types.empty() || options.where; }
@@ -87,7 +129,7 @@ public:
   }
 
   runtime_core& core;
-  const subscription_options options;
+  subscription_options options;
 
   // Used by the call in progress when it begins and when its value is made.
   position through;          // delivered, or passed by
@@ -96,8 +138,13 @@ public:
   std::size_t next_ready = 0;
 
 private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   actors::operation* current_ = nullptr;
+  std::uint64_t cancels_ = 0;
+  position passed_;
+  cairn::version passed_version_;
+  std::mutex reading_;
+  std::atomic<std::thread::id> reading_thread_;
 };
 
 namespace {
@@ -105,34 +152,42 @@ namespace {
 /// One call of a subscription.
 class subscription_read final : public actors::operation {
 public:
-  subscription_read(std::shared_ptr<subscription_cursor> cursor, bool one)
-      : operation(no_aggregate, {}), cursor_(std::move(cursor)), one_(one) {}
+  subscription_read(std::shared_ptr<subscription_cursor> cursor, bool one, std::optional<std::uint64_t> cancels)
+      : operation(no_aggregate, {}), cursor_(std::move(cursor)), one_(one), cancels_(cancels) {}
   ~subscription_read() override { cursor_->end(*this); }
 
   void decide(const actors::hosted_state&, actors::draft&, actors::outcome&) override {}
   bool changes_nothing() const noexcept override { return true; }
 
-  void start(actors::operation_ptr self) {
+  /// Returns whether a reader must read. Else it is completed.
+  bool start() {
     auto& at = *cursor_;
-    if (!at.begin(*this)) {
-      return complete(actors::outcome::failed(errc::invalid_argument, "another call of this subscription is in progress"));
+    if (const auto refused = at.begin(*this, cancels_, batch_.through, version_); refused != errc{}) {
+      complete(actors::outcome::failed(refused, refused == errc::cancelled ? "the subscription is cancelled"
+                                                                           : "another call of this subscription is in progress"));
+      return false;
     }
-    if (at.next_ready < at.ready.size()) return complete(std::move(self));
-    batch_.through = at.ready.through;
-    version_ = at.version;
-    at.core.follow(std::move(self));
+    if (at.next_ready == at.ready.size()) return true;
+    complete(actors::outcome{});
+    return false;
   }
 
   cairn::version read(journal& store, const actors::warn_function&) override {
+    const subscription_cursor::reading one_at_a_time(*cursor_);
+    if (completed()) return {};
     batch_.head = cursor_->core.head();
-    const auto behind = batch_.head.value - std::min(batch_.head.value, batch_.through.value);
-    if (behind == 0) return {};
+    const auto from = batch_.through;
+    if (from >= batch_.head) return {};
     if (cursor_->options.id) {
       read_aggregate(store);
-    } else if (behind <= log_tail::records_max) {
+    } else if (batch_.head.value - from.value <= log_tail::records_max) {
       read_tail(store);
     } else {
       read_log(store);
+    }
+    if (batch_.empty()) {
+      passed_by_ += batch_.through.value - from.value;
+      cursor_->pass_by(batch_.through, version_);
     }
     if (!batch_.empty() || (!one_ && passed_by_ >= passed_by_max)) finished_ = true;
     return {};
@@ -145,6 +200,7 @@ public:
 
   record_batch take_batch() {
     auto& at = *cursor_;
+    const over now{*this};
     if (auto failure = failed<record_batch>()) return std::move(*failure);
     take_what_was_read();
     auto taken = std::move(at.ready);
@@ -157,6 +213,7 @@ public:
 
   received_record take_record() {
     auto& at = *cursor_;
+    const over now{*this};
     if (auto failure = failed<received_record>()) return std::move(*failure);
     take_what_was_read();
     received_record taken;
@@ -167,6 +224,12 @@ public:
   }
 
 private:
+  /// Ends the call when its value is made.
+  struct over {
+    subscription_read& read;
+    ~over() { read.cursor_->end(read); }
+  };
+
   template <class Value>
   std::optional<Value> failed() {
     auto& outcome = answer();
@@ -188,12 +251,13 @@ private:
   void read_log(const journal& store) {
     auto part = std::make_shared<log_part>();
     std::uint64_t seen = 0;
-    store.read_all(batch_.through + 1, [&](const record_view& record) {
-      if (record.position > batch_.head || !take(record, *part)) return false;
-      batch_.through = record.position;
-      return ++seen < records_per_turn_max;
+    unless_fails_with_nothing(*part, [&] {
+      store.read_all(batch_.through + 1, [&](const record_view& record) {
+        if (record.position > batch_.head || !take(record, *part)) return false;
+        batch_.through = record.position;
+        return ++seen < records_per_turn_max;
+      });
     });
-    passed_by_ += seen;
     hand_out(part->records(), part);
   }
 
@@ -201,18 +265,19 @@ private:
   void read_aggregate(const journal& store) {
     auto part = std::make_shared<log_part>();
     const stream_view stream{cursor_->options.category, *cursor_->options.id};
-    bool has_room = true;
+    bool ended = true;
     std::uint64_t seen = 0;
-    store.read(stream, {version_ + 1, cairn::version::max(), records_per_turn_max}, [&](const record_view& record) {
-      if (record.position > batch_.head) return false;
-      ++seen;
-      if (record.position > batch_.through && !take(record, *part)) return has_room = false;
-      version_ = record.version;
-      batch_.through = std::max(batch_.through, record.position);
-      return true;
+    const bool whole = unless_fails_with_nothing(*part, [&] {
+      store.read(stream, {version_ + 1, cairn::version::max(), records_per_turn_max}, [&](const record_view& record) {
+        if (record.position > batch_.head) return false;
+        ++seen;
+        if (record.position > batch_.through && !take(record, *part)) return ended = false;
+        version_ = record.version;
+        batch_.through = std::max(batch_.through, record.position);
+        return true;
+      });
     });
-    passed_by_ += seen;
-    if (has_room && seen < records_per_turn_max) batch_.through = batch_.head;
+    if (whole && ended && seen < records_per_turn_max) batch_.through = batch_.head;
     hand_out(part->records(), part);
   }
 
@@ -242,10 +307,21 @@ private:
         passed->records.push_back(record);
       }
       batch_.through = record.position;
-      ++passed_by_;
     }
     passed->of = std::move(part);
     hand_out(passed->records, passed);
+  }
+
+  /// Reads. What was read before a failure is handed out, and the next call fails. Returns whether all was read.
+  template <class Read>
+  static bool unless_fails_with_nothing(const log_part& part, Read read) {
+    try {
+      read();
+      return true;
+    } catch (...) {
+      if (part.records().empty()) throw;
+      return false;
+    }
   }
 
   /// Adds the record to the part if it passes the filters. False if a batch has no room for it.
@@ -269,25 +345,25 @@ private:
 
   const std::shared_ptr<subscription_cursor> cursor_;
   const bool one_;
+  const std::optional<std::uint64_t> cancels_;
   bool finished_ = false;
   record_batch batch_;
   cairn::version version_;
-  std::uint64_t passed_by_ = 0;  // records that did not pass, about
+  std::uint64_t passed_by_ = 0;  // records that did not pass
 };
 
 }  // namespace
 
-actors::operation_ptr make_subscription_read(std::shared_ptr<subscription_cursor> cursor, bool one) {
-  return actors::operation_ptr(new subscription_read(std::move(cursor), one));
+actors::operation_ptr make_subscription_read(std::shared_ptr<subscription_cursor> cursor, bool one,
+                                             std::optional<std::uint64_t> cancels) {
+  return actors::operation_ptr(new subscription_read(std::move(cursor), one, cancels));
 }
+std::uint64_t cancels_of(const subscription_cursor& cursor) noexcept { return cursor.cancels(); }
 
 record_batch take_batch(actors::operation& read) { return static_cast<subscription_read&>(read).take_batch(); }
 received_record take_record(actors::operation& read) { return static_cast<subscription_read&>(read).take_record(); }
 
-void runtime_core::start_subscription_read(actors::operation_ptr read) {
-  auto& one = static_cast<subscription_read&>(*read);
-  one.start(std::move(read));
-}
+bool begin_subscription_read(actors::operation& read) { return static_cast<subscription_read&>(read).start(); }
 
 }  // namespace detail
 
@@ -296,19 +372,22 @@ subscription::subscription(runtime& of, subscription_options options)
       cursor_(std::make_shared<detail::subscription_cursor>(of.core_, std::move(options))) {}
 
 subscription& subscription::operator=(subscription&& other) noexcept {
-  cancel();
+  if (this == &other) return *this;
+  if (cursor_) cursor_->close();
   start_ = other.start_;
   cursor_ = std::move(other.cursor_);
   return *this;
 }
 
-subscription::~subscription() { cancel(); }
+subscription::~subscription() {
+  if (cursor_) cursor_->close();
+}
 
 void subscription::cancel() noexcept {
   if (cursor_) cursor_->cancel();
 }
 
-position subscription::through() const noexcept { return cursor_->through; }
+position subscription::through() const noexcept { return cursor_->done(); }
 
 subscription runtime::subscribe(subscription_options options) { return subscription(*this, std::move(options)); }
 

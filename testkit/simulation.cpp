@@ -132,6 +132,7 @@ private:
 
   void run_to_the_end() {
     try {
+      subscribers_.back().every = 3;
       start_process();
       for (std::size_t number = 0; number < clients_.size(); ++number) rest(number);
       go_on_until([this] { return operations_ >= shape_.operations; });
@@ -158,6 +159,7 @@ private:
     std::vector<std::size_t> stored;       // its operations that stored something under a command id
   };
   struct subscriber {
+    std::uint64_t every = 1;          // it filters by position
     std::vector<std::uint64_t> seen;  // a fingerprint of each record
     std::optional<subscription> records = {};
   };
@@ -647,7 +649,11 @@ private:
   // -- the subscribers
 
   void subscribe(subscriber& one) {
-    one.records.emplace(runtime_->subscribe({.after = position{one.seen.size()}, .batch_records_max = 1 + chance_.below(50)}));
+    subscription_options options{.after = position{one.seen.size() * one.every}, .batch_records_max = 1 + chance_.below(50)};
+    if (one.every > 1) {
+      options.where = [every = one.every](const record_view& record) { return record.position.value % every == 0; };
+    }
+    one.records.emplace(runtime_->subscribe(std::move(options)));
     ask_for_more(one);
   }
 
@@ -669,9 +675,9 @@ private:
       if (draining_ || must_die()) return;
     }
     for (const auto& record : batch) {
-      if (record.position.value != one.seen.size() + 1) {
-        throw broken_promise{"a subscriber was shown position " + std::to_string(record.position.value) + " after position " +
-                             std::to_string(one.seen.size())};
+      if (record.position.value != (one.seen.size() + 1) * one.every) {
+        throw broken_promise{"a subscriber to every " + std::to_string(one.every) + "th record was shown position " +
+                             std::to_string(record.position.value) + " after " + std::to_string(one.seen.size()) + " records"};
       }
       one.seen.push_back(fingerprint(record));
     }
@@ -682,7 +688,13 @@ private:
     });
   }
 
-  bool is_at_the_end(const subscriber& one) const { return is_settled() && one.seen.size() == store_->last().value; }
+  static std::vector<std::uint64_t> every(std::uint64_t nth, const std::vector<std::uint64_t>& all) {
+    std::vector<std::uint64_t> some;
+    for (auto place = nth; place <= all.size(); place += nth) some.push_back(all[place - 1]);
+    return some;
+  }
+
+  bool is_at_the_end(const subscriber& one) const { return is_settled() && one.seen.size() == store_->last().value / one.every; }
 
   void require_subscribers_at_the_end() {
     for (const auto& one : subscribers_) {
@@ -738,8 +750,9 @@ private:
     std::vector<std::uint64_t> all;
     read_journal(all);
     for (const auto& one : subscribers_) {
-      const auto common = std::min(all.size(), one.seen.size());
-      if (!std::equal(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(common), one.seen.begin())) {
+      const auto shown = every(one.every, all);
+      const auto common = std::min(shown.size(), one.seen.size());
+      if (!std::equal(shown.begin(), shown.begin() + static_cast<std::ptrdiff_t>(common), one.seen.begin())) {
         throw broken_promise{"what a power cut leaves is not the beginning of what a subscriber was shown"};
       }
     }
@@ -750,7 +763,8 @@ private:
     std::vector<std::uint64_t> all;
     const auto commands = read_journal(all);
     for (const auto& one : subscribers_) {
-      if (one.seen != all) throw broken_promise{"a subscriber was shown other records than the journal has in the end"};
+      if (one.seen != every(one.every, all))
+        throw broken_promise{"a subscriber was shown other records than the journal has in the end"};
     }
     for (const auto& what : history_) check_stored(what, commands);
     return commands;

@@ -9,6 +9,12 @@
 #include <cairn/testkit/random.hpp>
 #include <cairn/testkit/test_runtime.hpp>
 
+#include <boost/asio/bind_executor.hpp>
+#include <boost/version.hpp>
+#if BOOST_VERSION >= 107700
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#endif
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -60,16 +66,22 @@ public:
   scripted_journal() : forwarding_journal(memory_journal()) {}
 
   std::atomic<bool> reads_fail = false;
+  std::atomic<bool> append_fails_once_stored = false;
+  position damaged{};  // reading it fails
   std::function<void()> before_append, after_append;
 
   void append(std::span<const atomic_append> appends, std::span<append_outcome> outcomes) override {
     if (before_append) before_append();
     forwarding_journal::append(appends, outcomes);
     if (after_append) after_append();
+    if (append_fails_once_stored.exchange(false)) throw error(errc::journal_unavailable, "the sync failed");
   }
   position read_all(position from, const record_visitor& visit) const override {
     if (reads_fail) throw error(errc::journal_unavailable, "the disk is away");
-    return forwarding_journal::read_all(from, visit);
+    return forwarding_journal::read_all(from, [&](const record_view& record) {
+      if (record.position == damaged) throw error(errc::corrupt_record, "position 3 is damaged");
+      return visit(record);
+    });
   }
 };
 
@@ -192,6 +204,60 @@ TEST_CASE("filters: category, aggregate, type and a predicate; the position adva
   }
 }
 
+TEST_CASE("filters with small batches lose nothing") {
+  runtime runtime{{.journal = memory_journal()}};
+  for (const std::string id : {"1", "2"}) runtime.ask<Product>(id, Enrol{}, blocking).value();
+  for (int number = 0; number < 20; ++number) {
+    for (const std::string id : {"1", "2"}) runtime.ask<Product>(id, AddStock{1}, blocking).value();
+  }
+  const auto all_of = [&](subscription_options options, std::size_t records) {
+    auto source = runtime.subscribe(std::move(options));
+    numbers all;
+    while (all.size() < records) {
+      for (const auto& record : soon(source.next_batch(asio::use_future))) all.push_back(record.position.value);
+    }
+    return all;
+  };
+  const auto every_second_from = [](std::uint64_t first, std::size_t count) {
+    numbers all;
+    for (std::size_t number = 0; number < count; ++number) all.push_back(first + 2 * number);
+    return all;
+  };
+  for (const std::size_t most : {1, 2, 3, 7}) {
+    CHECK(all_of({.where = [](const record_view& record) { return record.stream.id == "2"; }, .batch_records_max = most}, 21) ==
+          every_second_from(2, 21));
+    CHECK(all_of({.category = "product", .id = "1", .batch_records_max = most}, 21) == every_second_from(1, 21));
+  }
+  // About two records.
+  const auto size = runtime.subscribe({.after = position{5}}).next(blocking).record.body.size();
+  CHECK(runtime.subscribe({.after = position{4}, .batch_bytes_max = 2 * size + 1}).next_batch(blocking).size() == 2);
+  CHECK(
+      runtime.subscribe({.after = position{4}, .types = {"ADD"}, .batch_bytes_max = 2 * size + 1}).next_batch(blocking).size() ==
+      2);
+}
+
+TEST_CASE("a subscription passes by what it does not want, also if its calls are cancelled") {
+  runtime runtime{{.journal = memory_journal()}};
+  fill(runtime, 50);
+  auto records = runtime.subscribe({.category = "nothing"});
+  while (records.through() < position{50}) {
+    auto next = records.next(asio::use_future);
+    std::this_thread::yield();
+    records.cancel();
+    CHECK_THROWS(soon(std::move(next)));
+  }
+  CHECK(records.through() == position{50});
+
+  auto other = runtime.of<Product>("2").subscribe();
+  auto batch = other.next_batch(asio::use_future);
+  while (runtime.head() < position{10'100}) {
+    CHECK(runtime.ask_many<Product>("1", std::vector<AddStock>(1'000, AddStock{1}), blocking).size() == 1'000);
+  }
+  const auto passed = soon(std::move(batch));
+  CHECK(passed.empty());
+  CHECK(passed.through >= position{10'000});
+}
+
 TEST_CASE("an empty batch says how far the log was read, if many records do not pass") {
   runtime runtime{{.journal = memory_journal()}};
   constexpr std::size_t many = 10'500;
@@ -272,6 +338,49 @@ TEST_CASE("a second call is refused while one is in progress") {
   CHECK(soon(std::move(first)).record.position == position{1});
 }
 
+TEST_CASE("a second call is refused until the value of the first one is delivered") {
+  runtime runtime{{.journal = memory_journal()}};
+  fill(runtime, 2);
+  asio::io_context io;
+  auto records = runtime.subscribe({.batch_records_max = 1});
+  std::uint64_t first = 0;
+  records.next(asio::bind_executor(io, [&](auto, const received_record& got) { first = got.record.position.value; }));
+  CHECK_THROWS_AS(static_cast<void>(records.next(blocking)), error);
+  io.run();
+  CHECK(first == 1);
+  CHECK(records.next(blocking).record.position == position{2});
+}
+
+TEST_CASE("a subscription that is assigned to or destroyed lets go of its predicate") {
+  runtime runtime{{.journal = memory_journal()}};
+  const auto captured = std::make_shared<int>(0);
+  auto records = runtime.subscribe({.where = [captured](const record_view&) { return true; }});
+  auto next = records.next(asio::use_future);
+  CHECK(captured.use_count() == 2);
+  records = runtime.subscribe({});
+  CHECK(captured.use_count() == 1);
+  CHECK_THROWS(soon(std::move(next)));
+  fill(runtime, 1);
+  CHECK(records.next(blocking).record.position == position{1});
+}
+
+#if BOOST_VERSION >= 107700
+TEST_CASE("a call is cancelled by the slot of its handler") {
+  runtime runtime{{.journal = memory_journal()}};
+  auto records = runtime.subscribe({});
+  asio::io_context io;
+  asio::cancellation_signal signal;
+  errc code{};
+  records.next(asio::bind_cancellation_slot(signal.slot(),
+                                            asio::bind_executor(io, [&](auto, const received_record& got) { code = got.code; })));
+  signal.emit(asio::cancellation_type::total);
+  io.run();
+  CHECK(code == errc::cancelled);
+  fill(runtime, 1);
+  CHECK(records.next(blocking).record.position == position{1});
+}
+#endif
+
 TEST_CASE("calls that are cancelled again and again without a new record leave nothing behind") {
   runtime runtime{{.journal = memory_journal()}};
   auto records = runtime.subscribe({});
@@ -336,6 +445,35 @@ TEST_CASE("a journal that cannot be read fails the call, and the next call goes 
   CHECK(records.next(blocking).record.position == position{3});
 }
 
+TEST_CASE("records before a damaged one are delivered") {
+  auto journal = std::make_shared<scripted_journal>();
+  runtime runtime{{.journal = journal}};
+  fill(runtime, 4);
+  journal->damaged = position{3};
+  auto records = runtime.subscribe({});
+  CHECK(positions_of(records.next_batch(blocking)) == numbers{1, 2});
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    try {
+      static_cast<void>(records.next(blocking));
+      FAIL("next() did not throw");
+    } catch (const error& failure) { CHECK(failure.kind() == errc::corrupt_record); }
+  }
+  CHECK(records.through() == position{2});
+}
+
+TEST_CASE("a record is delivered that was stored by an append that failed") {
+  auto journal = std::make_shared<scripted_journal>();
+  runtime runtime{{.journal = journal}};
+  auto records = runtime.subscribe({});
+  auto next = records.next(asio::use_future);
+  journal->append_fails_once_stored = true;
+  CHECK_THROWS_AS(static_cast<void>(runtime.ask<Product>("1", Enrol{}, {.command_id = "a"}, blocking)), error);
+  const auto repeat = runtime.ask<Product>("1", Enrol{}, {.command_id = "a"}, blocking);
+  CHECK(repeat.repeated);
+  CHECK(runtime.head() == position{1});
+  CHECK(soon(std::move(next)).record.position == position{1});
+}
+
 TEST_CASE("a subscription that is not read keeps nobody waiting, and catches up later") {
   runtime runtime{{.journal = memory_journal()}};
   auto idle = runtime.subscribe({});
@@ -376,6 +514,50 @@ TEST_CASE("the callback form delivers each record on its executor, and ends once
   records.cancel();
   CHECK(soon(ended.get_future()) == errc::cancelled);
   CHECK(seen == numbers{1, 2, 3, 4, 5});
+}
+
+TEST_CASE("the callback form ends if it is cancelled or destroyed from its handler, and takes batches") {
+  runtime runtime{{.journal = memory_journal()}};
+  fill(runtime, 5);
+  auto records = std::make_optional(runtime.subscribe({.batch_records_max = 4}));
+  asio::io_context io;
+  numbers seen;
+  std::vector<errc> ends;
+  const auto end = [&](errc code, const std::string&) { ends.push_back(code); };
+  SUBCASE("cancelled") {
+    records->each(
+        io.get_executor(),
+        [&](const record_view& record) {
+          seen.push_back(record.position.value);
+          if (seen.size() == 2) records->cancel();
+        },
+        end);
+    io.run();
+    CHECK(seen == numbers{1, 2});
+  }
+  SUBCASE("destroyed") {
+    records->each(
+        io.get_executor(),
+        [&](const record_view& record) {
+          seen.push_back(record.position.value);
+          if (seen.size() == 3) records.reset();
+        },
+        end);
+    io.run();
+    CHECK(seen == numbers{1, 2, 3});
+  }
+  SUBCASE("batches") {
+    records->each(
+        io.get_executor(),
+        [&](const record_batch& batch) {
+          seen.push_back(batch.through.value);
+          if (batch.through == position{5}) records->cancel();
+        },
+        end);
+    io.run();
+    CHECK(seen == numbers{4, 5});
+  }
+  CHECK(ends == std::vector<errc>{errc::cancelled});
 }
 
 #if defined(BOOST_ASIO_HAS_CO_AWAIT)

@@ -53,19 +53,21 @@ MUTATIONS = [
         "    send(caf::actor_cast<caf::actor>(current_sender()),\n"
         "         append_result{early.incarnation, 0, early.expected + early.events, {}, {}, {}});")]),
     Mutation("head_published_before_the_append", JOURNAL, [
-        ("      shared_.head.publish(shared_.store->last());\n", ""),
+        ("    publish_head();\n    std::int64_t bytes", "    std::int64_t bytes"),
         ("    outcomes_.assign(batch_.size(), {});\n",
          "    outcomes_.assign(batch_.size(), {});\n"
          "    shared_.head.publish(position{shared_.store->last().value + batch_.size()});\n")], "subscription_tests"),
     Mutation("head_published_after_the_answers", JOURNAL, [
-        ("      shared_.head.publish(shared_.store->last());\n", ""),
-        ("    results_.clear();\n  }\n\n  // With threads",
-         "    results_.clear();\n"
-         "    if (code == errc{}) shared_.head.publish(shared_.store->last());\n"
-         "  }\n\n  // With threads")], "subscription_tests"),
+        ("    publish_head();\n    std::int64_t bytes", "    std::int64_t bytes"),
+        ("    shared_.head.resume_waiting();\n", "    publish_head();\n    shared_.head.resume_waiting();\n")],
+        "subscription_tests"),
     Mutation("one_record_wakes_no_subscription", HEAD, [("one.beyond >= last", "one.beyond + 1 >= last")]),
     Mutation("record_beside_the_wait_is_not_seen", HEAD, [
-        ("      ready = take_ready();\n    }\n  }\n  if (read)", "    }\n  }\n  if (read)")], "subscription_tests"),
+        ("if (beyond < last() || waiting_", "if (waiting_")], "subscription_tests"),
+    Mutation("cancelled_between_two_calls_goes_on", SUBSCRIPTION, [
+        ("if (cancels && *cancels != cancels_)", "if (cancels && false)")], "subscription_tests"),
+    Mutation("filtered_record_without_room_is_lost", SUBSCRIPTION, [(
+        "      if (cursor_->passes(record)) {\n", "      batch_.through = record.position;\n      if (cursor_->passes(record)) {\n")]),
     Mutation("record_without_room_in_a_batch_is_lost", SUBSCRIPTION, [(
         "    batch_.through = records[taken - 1].position;", "    batch_.through = records.back().position;")]),
     Mutation("batch_comes_again", SUBSCRIPTION, [(

@@ -14,7 +14,9 @@
 
 #include <boost/asio/bind_executor.hpp>
 
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -72,7 +74,10 @@ namespace detail {
 
 class subscription_cursor;
 
-actors::operation_ptr make_subscription_read(std::shared_ptr<subscription_cursor> cursor, bool one);
+/// `cancels`: the call fails with errc::cancelled if the subscription has been cancelled another number of times.
+actors::operation_ptr make_subscription_read(std::shared_ptr<subscription_cursor> cursor, bool one,
+                                             std::optional<std::uint64_t> cancels);
+std::uint64_t cancels_of(const subscription_cursor& cursor) noexcept;
 record_batch take_batch(actors::operation& read);
 received_record take_record(actors::operation& read);
 
@@ -89,15 +94,17 @@ struct record_maker {
 
 /// Delivers the records of a runtime's journal that pass its filters: each once, in order, only when it is durable.
 ///
-/// Slow subscribers: a subscription keeps one batch in memory and reads from the journal when it is asked for more. So it may
+/// Slow subscribers: a subscription keeps one batch in memory and reads from the journal when the caller asks for more. So it may
 /// be slow without a bound, and commands do not wait for it. All subscriptions of a runtime and its reads of the past share
-/// runtime_bounds::recoveries_at_once_max threads.
+/// two threads.
 ///
 /// Thread safety: one call at a time, and no other member meanwhile, except cancel(). A second call fails with
 /// errc::invalid_argument. Lifetime: valid as long as the runtime.
 ///
-/// Errors of next() and next_batch(): cancelled, draining (the runtime drains), journal_unavailable, corrupt_record, abandoned,
-/// invalid_argument. After an error the next call goes on from the same position.
+/// Errors of next() and next_batch(): cancelled, draining (the runtime drains), journal_unavailable, corrupt_record,
+/// unknown_format, fenced, abandoned, invalid_argument. Records before a damaged one are delivered. After an error the next
+/// call goes on from the same position. If Asio's `next() || timer` drops a record because both are complete, it is not
+/// delivered again.
 class subscription {
 public:
   subscription(runtime& of, subscription_options options);
@@ -108,49 +115,64 @@ public:
   /// Completes with received_record once there is one.
   template <detail::Token... T>
   requires(sizeof...(T) <= 1) [[nodiscard]] auto next(T&&... token) {
-    return detail::call<detail::record_maker>(start_, detail::make_subscription_read(cursor_, true), std::forward<T>(token)...);
+    return detail::call<detail::record_maker>(start_, detail::make_subscription_read(cursor_, true, {}),
+                                              std::forward<T>(token)...);
   }
 
-  /// Completes with record_batch once there is a record, with all that are durable up to the bounds of a batch. If many
-  /// records pass by that the filters do not let through, it completes with an empty batch, so that `through` can be kept.
+  /// Completes with record_batch once there is a record, up to the bounds of a batch; it may have less than is durable. If
+  /// 10,000 records do not pass the filters, it completes with an empty batch, so that `through` can be kept.
   template <detail::Token... T>
   requires(sizeof...(T) <= 1) [[nodiscard]] auto next_batch(T&&... token) {
-    return detail::call<detail::batch_of_records_maker>(start_, detail::make_subscription_read(cursor_, false),
+    return detail::call<detail::batch_of_records_maker>(start_, detail::make_subscription_read(cursor_, false, {}),
                                                         std::forward<T>(token)...);
   }
 
-  /// Calls `handler(const record_view&)` on `executor` for each record, until a call fails; then `end(errc, std::string)`, once.
-  /// The subscription must live until then, and stay where it is. What a handler throws leaves the executor's run(), and the
-  /// calls end without `end`.
+  /// Calls `handler(const record_view&)` on `executor` for each record, or `handler(const record_batch&)` for each batch, until a
+  /// call fails; then `end(errc, std::string)`, once. cancel() ends it, also from the handler, and so does the end of the
+  /// subscription. A handler of batches gets empty ones, too. What a handler throws leaves the executor's run(), and the calls
+  /// end without `end`.
   template <class Executor, class Handler, class End>
   void each(Executor executor, Handler handler, End end) {
     std::make_shared<each_record<Executor, Handler, End>>(*this, std::move(executor), std::move(handler), std::move(end))
         ->go_on();
   }
 
-  /// Ends the call in progress with errc::cancelled. Any thread. The destructor does the same.
+  /// Ends the call in progress with errc::cancelled. Any thread. The destructor does the same, and returns when the predicate
+  /// of the options does not run any more.
   void cancel() noexcept;
 
-  /// All records up to here are delivered or did not pass the filters.
+  /// All records up to here are delivered or did not pass the filters. Not while each() runs.
   position through() const noexcept;
 
 private:
   template <class Executor, class Handler, class End>
-  struct each_record : std::enable_shared_from_this<each_record<Executor, Handler, End>> {
-    each_record(subscription& source, Executor executor, Handler handler, End end)
-        : source_(source), executor_(std::move(executor)), handler_(std::move(handler)), end_(std::move(end)) {}
+  class each_record : public std::enable_shared_from_this<each_record<Executor, Handler, End>> {
+  public:
+    each_record(const subscription& source, Executor executor, Handler handler, End end)
+        : start_(source.start_), cursor_(source.cursor_), cancels_(detail::cancels_of(*cursor_)), executor_(std::move(executor)),
+          handler_(std::move(handler)), end_(std::move(end)) {}
 
     void go_on() {
       auto take = [self = this->shared_from_this()](boost::system::error_code, const record_batch& batch) {
         if (batch.failed()) return self->end_(batch.code, batch.detail);
-        for (const auto& record : batch) self->handler_(record);
+        if constexpr (std::invocable<Handler&, const record_batch&>) {
+          self->handler_(batch);
+        } else {
+          for (const auto& record : batch) {
+            if (detail::cancels_of(*self->cursor_) != self->cancels_) break;
+            self->handler_(record);
+          }
+        }
         self->go_on();
       };
-      source_.next_batch(boost::asio::bind_executor(executor_, std::move(take)));
+      detail::call<detail::batch_of_records_maker>(start_, detail::make_subscription_read(cursor_, false, cancels_),
+                                                   boost::asio::bind_executor(executor_, std::move(take)));
     }
 
   private:
-    subscription& source_;
+    const detail::submission start_;
+    const std::shared_ptr<detail::subscription_cursor> cursor_;
+    const std::uint64_t cancels_;  // another number means that the subscription was cancelled
     Executor executor_;
     Handler handler_;
     End end_;
