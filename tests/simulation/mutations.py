@@ -223,6 +223,7 @@ def run_test(name, options):
 
 def run_program(command):
     env = {name: value for name, value in os.environ.items() if not name.startswith("CAIRN_SIMULATION_")}
+    env.setdefault("CAIRN_TEST_SWITCHES", "5000")
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=1200, env=env)
     except subprocess.TimeoutExpired:
