@@ -4,11 +4,10 @@
 #include <utility>
 
 namespace cairn::inline v1::actors {
-namespace {
 
-void refuse(operation_ptr read) noexcept { read->complete(outcome::failed(errc::draining, "the subscription ends here")); }
-
-}  // namespace
+void end_subscription_read(operation_ptr read) noexcept {
+  read->complete(outcome::failed(errc::draining, "the subscription ends here"));
+}
 
 // The journal stores the position and then looks for reads that wait; wait_beyond() adds a read and then looks at the position.
 // Both are sequentially consistent, so one of the two sees the other.
@@ -41,7 +40,7 @@ void durable_head::wait_beyond(position beyond, operation_ptr read) noexcept {
       if (beyond < last() || waiting_.size() >= look_through_at_) ready = take_ready();
     }
   }
-  if (read) refuse(std::move(read));
+  if (read) end_subscription_read(std::move(read));
   resume(std::move(ready));
   if (keeper) keeper->leave();
 }
@@ -67,7 +66,7 @@ void durable_head::close() noexcept {
     ended.swap(waiting_);
     waiting_count_.store(0);
   }
-  for (auto& one : ended) refuse(std::move(one.read));
+  for (auto& one : ended) end_subscription_read(std::move(one.read));
 }
 
 }  // namespace cairn::actors

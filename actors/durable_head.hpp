@@ -16,6 +16,9 @@
 
 namespace cairn::inline v1::actors {
 
+/// Completes a subscription's read with errc::draining.
+void end_subscription_read(operation_ptr read) noexcept;
+
 /// Thread safety: publish() and resume_waiting() from one thread at a time, every other member from any thread.
 class durable_head {
 public:

@@ -2,6 +2,7 @@
 
 #include "crew.hpp"
 #include "deadline_watch.hpp"
+#include "require_range.hpp"
 #include "system_thread.hpp"
 
 #include "work_pool.hpp"
@@ -20,13 +21,6 @@
 
 namespace cairn::inline v1::actors {
 namespace {
-
-template <class T>
-void require_range(const char* name, T value, T least, T most) {
-  if (value >= least && value <= most) return;
-  throw error(errc::invalid_argument, std::string(name) + " is " + std::to_string(value) + ", and must be from " +
-                                          std::to_string(least) + " to " + std::to_string(most));
-}
 
 // Makes the system's threads run as SCHED_BATCH: waking one does not push another off its core. Every message wakes somebody, so
 // without it the journal's thread cuts in on those that feed it, and commits many small batches where it could commit a few

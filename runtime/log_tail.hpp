@@ -64,6 +64,19 @@ private:
   std::vector<record_view> records_;
 };
 
+/// Calls `read`, which appends to `records`. If it throws after the first record, keeps what was read and returns false: the
+/// next read begins at the failure, and throws.
+template <class Read>
+bool read_up_to_failure(const std::vector<record_view>& records, Read read) {
+  try {
+    read();
+    return true;
+  } catch (...) {
+    if (records.empty()) throw;
+    return false;
+  }
+}
+
 /// The latest parts of the log, without gaps and not filtered. Thread safety: any thread.
 class log_tail {
 public:
@@ -83,15 +96,13 @@ public:
       }
     }
     auto part = std::make_shared<log_part>();
-    try {
+    read_up_to_failure(part->records(), [&] {
       store.read_all(first, [&](const record_view& record) {
         if (record.position > last) return false;
         part->add(record);
         return part->records().size() < part_records_max && part->bytes() < part_bytes_max;
       });
-    } catch (...) {
-      if (part->records().empty()) throw;  // else the call for what comes behind it fails
-    }
+    });
     if (part->records().empty()) {
       throw error(errc::corrupt_record, "the journal hands out no record at position " + std::to_string(first.value));
     }

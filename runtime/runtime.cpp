@@ -62,7 +62,7 @@ struct runtime_core::implementation final : actors::doorkeeper {
   }
   void hand_to_reader(actors::operation_ptr read) {
     // A drain that began meanwhile either waits for this place to be given up, or is seen here.
-    if (closed.load()) return read->complete(actors::outcome::failed(errc::draining, "the subscription ends here"));
+    if (closed.load()) return actors::end_subscription_read(std::move(read));
     engine->read(std::move(read));
   }
 
@@ -298,7 +298,6 @@ private:
   std::size_t place_;
 };
 
-/// A thread that waits for an operation. Lives on its stack, so the wake-up happens under the lock.
 /// A thread that waits for an operation. Shared with the operation's completion: an exception may end the wait before.
 class waiting_thread {
 public:

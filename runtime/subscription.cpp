@@ -1,6 +1,7 @@
 #include "log_tail.hpp"
 
 #include "../actors/operation.hpp"
+#include "../actors/require_range.hpp"
 
 #include <cairn/journal.hpp>
 #include <cairn/limits.hpp>
@@ -24,22 +25,15 @@ constexpr std::uint64_t passed_by_max = 10'000;
 
 constexpr actors::aggregate_type no_aggregate{nullptr, "subscription", 1, nullptr};
 
-class subscription_read;
-
-void require_range(const char* name, std::size_t value, std::size_t most) {
-  if (value >= 1 && value <= most) return;
-  throw error(errc::invalid_argument, std::string("subscription_options::") + name + " is " + std::to_string(value) +
-                                          ", and must be from 1 to " + std::to_string(most));
-}
-
 }  // namespace
 
 /// How far a subscription is. Shared with its reads.
 class subscription_cursor {
 public:
   subscription_cursor(runtime_core& of, subscription_options&& chosen) : core(of), options(std::move(chosen)) {
-    require_range("batch_records_max", options.batch_records_max, 100'000);
-    require_range("batch_bytes_max", options.batch_bytes_max, std::size_t{1} << 30);
+    using actors::require_range;
+    require_range<std::size_t>("subscription_options::batch_records_max", options.batch_records_max, 1, 100'000);
+    require_range<std::size_t>("subscription_options::batch_bytes_max", options.batch_bytes_max, 1, std::size_t{1} << 30);
     if (options.id && options.category.empty()) {
       throw error(errc::invalid_argument, "subscription_options::id is set without a category");
     }
@@ -52,8 +46,8 @@ public:
     ready.through = options.after;
   }
 
-  /// Begins a call: says in `through` and `at` where it reads on. `cancels`: how often the subscription had been cancelled when
-  /// the caller looked; nothing if that does not matter. Returns why it does not begin, or errc{}.
+  /// Begins a call: sets `from` and `at` to the position and version behind which it reads. `cancels`: the number of
+  /// cancellations that the caller has seen; nothing if that does not matter. Returns why it does not begin, or errc{}.
   errc begin(actors::operation& read, std::optional<std::uint64_t> cancels, position& from, cairn::version& at) {
     const std::lock_guard lock(mutex_);
     if (current_) return errc::invalid_argument;
@@ -251,7 +245,7 @@ private:
   void read_log(const journal& store) {
     auto part = std::make_shared<log_part>();
     std::uint64_t seen = 0;
-    unless_fails_with_nothing(*part, [&] {
+    read_up_to_failure(part->records(), [&] {
       store.read_all(batch_.through + 1, [&](const record_view& record) {
         if (record.position > batch_.head || !take(record, *part)) return false;
         batch_.through = record.position;
@@ -267,7 +261,7 @@ private:
     const stream_view stream{cursor_->options.category, *cursor_->options.id};
     bool ended = true;
     std::uint64_t seen = 0;
-    const bool whole = unless_fails_with_nothing(*part, [&] {
+    const bool whole = read_up_to_failure(part->records(), [&] {
       store.read(stream, {version_ + 1, cairn::version::max(), records_per_turn_max}, [&](const record_view& record) {
         if (record.position > batch_.head) return false;
         ++seen;
@@ -300,28 +294,18 @@ private:
     };
     auto passed = std::make_shared<some>();
     std::size_t bytes = 0;
-    for (const auto& record : records) {
-      if (cursor_->passes(record)) {
-        if (!fits(passed->records.size(), bytes, record)) break;
-        bytes += record.body.size();
-        passed->records.push_back(record);
+    read_up_to_failure(passed->records, [&] {
+      for (const auto& record : records) {
+        if (cursor_->passes(record)) {
+          if (!fits(passed->records.size(), bytes, record)) break;
+          bytes += record.body.size();
+          passed->records.push_back(record);
+        }
+        batch_.through = record.position;
       }
-      batch_.through = record.position;
-    }
+    });
     passed->of = std::move(part);
     hand_out(passed->records, passed);
-  }
-
-  /// Reads. What was read before a failure is handed out, and the next call fails. Returns whether all was read.
-  template <class Read>
-  static bool unless_fails_with_nothing(const log_part& part, Read read) {
-    try {
-      read();
-      return true;
-    } catch (...) {
-      if (part.records().empty()) throw;
-      return false;
-    }
   }
 
   /// Adds the record to the part if it passes the filters. False if a batch has no room for it.

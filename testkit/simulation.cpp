@@ -676,7 +676,7 @@ private:
     }
     for (const auto& record : batch) {
       if (record.position.value != (one.seen.size() + 1) * one.every) {
-        throw broken_promise{"a subscriber to every " + std::to_string(one.every) + "th record was shown position " +
+        throw broken_promise{"a subscriber with step " + std::to_string(one.every) + " was shown position " +
                              std::to_string(record.position.value) + " after " + std::to_string(one.seen.size()) + " records"};
       }
       one.seen.push_back(fingerprint(record));
@@ -763,8 +763,8 @@ private:
     std::vector<std::uint64_t> all;
     const auto commands = read_journal(all);
     for (const auto& one : subscribers_) {
-      if (one.seen != every(one.every, all))
-        throw broken_promise{"a subscriber was shown other records than the journal has in the end"};
+      if (one.seen == every(one.every, all)) continue;
+      throw broken_promise{"a subscriber was shown other records than the journal has in the end"};
     }
     for (const auto& what : history_) check_stored(what, commands);
     return commands;

@@ -255,7 +255,7 @@ TEST_CASE("a read, a batch and a coroutine's call are cancelled") {
 
 namespace {
 
-/// Makes calls one after the other on a strand of its own: commands, batches, and reads of the state and of the history. Cancels
+/// Makes calls one after the other on its own strand: commands, batches, and reads of states and histories. Cancels
 /// most of them at a random moment, and gives some commands a deadline that passes soon.
 class client {
 public:
@@ -437,7 +437,7 @@ TEST_CASE("of calls cancelled at random moments each is answered once, and what 
   }
   CHECK(wrong == 0);
   show("cancellation: " + std::to_string(calls) + " calls; " + std::to_string(refused) + " commands cancelled or expired, " +
-       std::to_string(in_doubt) + " in doubt, of which a repeat found " + std::to_string(in_doubt_and_stored) + " stored; " +
+       std::to_string(in_doubt) + " in doubt (a repeat found " + std::to_string(in_doubt_and_stored) + " stored), " +
        std::to_string(reads_cancelled) + " reads cancelled; " + std::to_string(wrong) + " wrong");
   CHECK(refused > 0);
   CHECK(in_doubt_and_stored > 0);

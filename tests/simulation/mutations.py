@@ -67,8 +67,8 @@ MUTATIONS = [
     Mutation("cancelled_between_two_calls_goes_on", SUBSCRIPTION, [
         ("if (cancels && *cancels != cancels_)", "if (cancels && false)")], "subscription_tests"),
     Mutation("filtered_record_without_room_is_lost", SUBSCRIPTION, [(
-        "      if (cursor_->passes(record)) {\n",
-        "      batch_.through = record.position;\n      if (cursor_->passes(record)) {\n")]),
+        "        if (cursor_->passes(record)) {\n",
+        "        batch_.through = record.position;\n        if (cursor_->passes(record)) {\n")]),
     Mutation("record_without_room_in_a_batch_is_lost", SUBSCRIPTION, [(
         "    batch_.through = records[taken - 1].position;", "    batch_.through = records.back().position;")]),
     Mutation("batch_comes_again", SUBSCRIPTION, [(
